@@ -1,0 +1,74 @@
+// All that a picture needs, in one folder:
+//
+//   bundle.json                       the model's config, its default request, its autoencoder
+//   model.safetensors, or shards      the backbone under its checkpoint names
+//   text_encoder/, tokenizer/         as Hugging Face keeps them
+//
+// Matrices may be int8 with a scale a row (i1/io/row_scales.h).
+#pragma once
+
+#include <filesystem>
+
+#include "i1/io/safetensors.h"
+#include "i1/model/dual_stream.h"
+#include "i1/request.h"
+#include "i1/text/t5gemma.h"
+#include "i1/text/tokenizer.h"
+#include "i1/vae/vae.h"
+
+namespace i1 {
+
+/// Choices that a model's author made for those who use it.
+struct BundleConfig {
+  std::string name;
+  ModelConfig model;
+  std::string vae = "../taef2";  ///< relative to the folder
+  int64_t num_steps = 250;
+  double guidance_scale = 12;
+  double guidance_rescale = 1;
+  double timestep_shift = 0.3;
+  std::string schedule = "shifted";
+
+  static void fields(auto& self, auto&& visit) {
+    visit("name", self.name);
+    visit("model", self.model);
+    visit("vae", self.vae);
+    visit("num_steps", self.num_steps);
+    visit("guidance_scale", self.guidance_scale);
+    visit("guidance_rescale", self.guidance_rescale);
+    visit("timestep_shift", self.timestep_shift);
+    visit("schedule", self.schedule);
+  }
+};
+
+struct Bundle {
+  BundleConfig config;
+  DualStream backbone;
+  T5GemmaEncoder text_encoder;
+  Tokenizer tokenizer;
+  Vae vae;
+};
+
+/// The folder of a bundled model's name ("nano") or the path itself. `program_folder` holds the
+/// executable: bundled models lie in weights/ above it. Throws UserError, listing what is there,
+/// where nothing fits.
+std::filesystem::path find_bundle(const std::string& model,
+                                  const std::filesystem::path& program_folder);
+
+/// The path itself, or weights/NAME above the program. Throws UserError where neither exists.
+std::filesystem::path find_weights(const std::string& name,
+                                   const std::filesystem::path& program_folder);
+
+/// Reads a folder for computing in `dtype` on `device`. Throws UserError (file, key, found,
+/// expected).
+Bundle load_bundle(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+
+/// Writes a folder that load_bundle reads, complete or not at all: bundle.json, the backbone's
+/// shards of at most `max_shard_bytes`, the text encoder, and copies of the tokenizer's files.
+/// Tables, t_embedder and the last block's unused text layers are left out. Matrices are stored as
+/// int8 with a float32 scale a row, the rest as bfloat16 (norms float32).
+void save_bundle(const std::filesystem::path& folder, const BundleConfig& config,
+                 const DualStream& backbone, const T5GemmaEncoder& text_encoder,
+                 const std::filesystem::path& tokenizer, int64_t max_shard_bytes = 15'000'000);
+
+}  // namespace i1

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "i1/check/report.h"
+
+namespace i1 {
+
+/// Autoencoders (folders with config.json, diffusion_pytorch_model.safetensors and
+/// cases.safetensors or stages.safetensors; TAEF2 cases with the weights named by $I1_TAEF2 or
+/// found beside the goldens) and latent scaling.
+extern const CheckFamily kCheckVae;
+
+}  // namespace i1

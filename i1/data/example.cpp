@@ -1,0 +1,219 @@
+#include "i1/data/example.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "i1/core/error.h"
+#include "i1/core/files.h"
+#include "i1/core/utf8.h"
+
+namespace i1 {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWrongFeatures = "wrong features";
+constexpr size_t kBufferBytes = size_t{1} << 20;
+
+template <class List>
+const List& feature_of(const Features& features, const std::string& key, size_t count,
+                       const std::string& where) {
+  const auto found = features.find(key);
+  check_record(found != features.end(), kWrongFeatures, where, ": no feature \"", key, "\"");
+  const List* values = std::get_if<List>(&found->second);
+  check_record(values != nullptr, kWrongFeatures, where, ": feature \"", key,
+               "\" is of another kind");
+  check_record(values->size() == count, kWrongFeatures, where, ": feature \"", key, "\" has ",
+               values->size(), " values, expected ", count);
+  return *values;
+}
+
+using Strings = std::vector<std::string>;
+using Integers = std::vector<int64_t>;
+
+}  // namespace
+
+std::string serialize(const Example& example) {
+  return serialize_example(
+      {{"image", Strings{example.png}},
+       {"image/shape", Integers{example.height, example.width, example.channels}},
+       {"caption", example.captions},
+       {"image_name", Strings{example.image_name}}});
+}
+
+Example parse_stored_example(std::string_view payload, const std::string& where) {
+  const Features features = parse_example(payload, where);
+  Example example;
+  example.png = feature_of<Strings>(features, "image", 1, where)[0];
+  const Integers& shape = feature_of<Integers>(features, "image/shape", 3, where);
+  example.height = shape[0];
+  example.width = shape[1];
+  example.channels = shape[2];
+  example.image_name = feature_of<Strings>(features, "image_name", 1, where)[0];
+  const auto captions = features.find("caption");
+  if (captions != features.end()) {
+    const Strings* texts = std::get_if<Strings>(&captions->second);
+    check_record(texts != nullptr, kWrongFeatures, where,
+                 ": feature \"caption\" is of another kind");
+    example.captions = *texts;
+  }
+  return example;
+}
+
+Image decode_picture(const Example& example, const std::string& where) {
+  check_record(!example.png.empty() && example.height != 0 && example.width != 0, "empty picture",
+               where, ": a picture of ", example.png.size(), " bytes and ", example.height, " x ",
+               example.width, " pixels");
+  Image image;
+  try {
+    image = decode_image(std::as_bytes(std::span(example.png)), where, {.must_be_whole = true});
+  } catch (const UserError& error) {
+    throw RecordError("picture does not decode", error.what());
+  }
+  const auto fits = [](int64_t stated, int found) { return stated == -1 || stated == found; };
+  check_record(fits(example.height, image.height) && fits(example.width, image.width) &&
+                   fits(example.channels, image.channels),
+               "shape does not fit the picture", where, ": image/shape says ", example.height,
+               " x ", example.width, " x ", example.channels, ", but the picture has ",
+               image.height, " rows of ", image.width, " pixels");
+  return image;
+}
+
+void check_captions(const Example& example, bool needs_caption, const std::string& where) {
+  check_record(!needs_caption || !example.captions.empty(), "no caption", where, ": no caption");
+  for (const std::string& caption : example.captions) {
+    for (std::string_view rest = caption; !rest.empty();) {
+      const size_t length = utf8_length(rest);
+      check_record(length > 0, "caption is not UTF-8", where, ": a caption is not UTF-8 at byte ",
+                   caption.size() - rest.size());
+      rest.remove_prefix(length);
+    }
+  }
+}
+
+std::string shard_name(int64_t shard, int64_t num_shards) {
+  char name[80];
+  std::snprintf(name, sizeof name, "dataset-train.tfrecord-%05ld-of-%05ld",
+                static_cast<long>(shard), static_cast<long>(num_shards));
+  return name;
+}
+
+std::vector<fs::path> find_shards(const fs::path& folder) {
+  check_user(fs::is_directory(folder), folder.string(),
+             ": no such folder; expected a folder of TFRecord shards");
+  static const std::regex pattern(R"((.+)-train\.tfrecord-(\d{5,})-of-(\d{5,}))");
+  std::vector<fs::path> shards;
+  int64_t num_shards = -1;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    std::smatch match;
+    if (!std::regex_match(name, match, pattern)) continue;
+    const int64_t total = std::stoll(match[3]);
+    check_user(num_shards < 0 || num_shards == total, folder.string(), ": shards of ", num_shards,
+               " and of ", total, " lie side by side");
+    num_shards = total;
+    shards.push_back(entry.path());
+  }
+  check_user(!shards.empty(), folder.string(),
+             ": no shards (NAME-train.tfrecord-00000-of-00001) in this folder");
+  check_user(static_cast<int64_t>(shards.size()) == num_shards, folder.string(), ": ",
+             shards.size(), " of ", num_shards, " shards are there");
+  std::sort(shards.begin(), shards.end());
+  return shards;
+}
+
+std::vector<int64_t> read_shard_lengths(const fs::path& dataset_info) {
+  using nlohmann::json;
+  const json info = json::parse(read_file(dataset_info), nullptr, /*allow_exceptions=*/false);
+  std::vector<int64_t> lengths;
+  try {
+    for (const json& split : info.at("splits")) {
+      if (split.at("name") != "train") continue;
+      for (const json& length : split.at("shardLengths")) {
+        lengths.push_back(length.is_string() ? std::stoll(length.get<std::string>())
+                                             : length.get<int64_t>());
+        check_user(lengths.back() >= 0, dataset_info.string(), ": a shard of ", lengths.back(),
+                   " records");
+      }
+      return lengths;
+    }
+  } catch (const json::exception&) {
+  } catch (const std::logic_error&) {  // of stoll
+  }
+  throw UserError(dataset_info.string() +
+                  ": no shardLengths of a split \"train\"; the file is damaged, or not of TFDS");
+}
+
+void ShardWriter::write(const Example& example) {
+  const std::string payload = serialize(example);
+  buffer_ += frame_record(payload);
+  ++num_records_;
+  num_payload_bytes_ += static_cast<int64_t>(payload.size());
+  if (buffer_.size() >= kBufferBytes) flush();
+}
+
+void ShardWriter::flush() {
+  file_.write(buffer_.data(), buffer_.size());
+  buffer_.clear();
+}
+
+void ShardWriter::close() {
+  flush();
+  file_.commit();
+}
+
+std::string features_json(const DatasetInfo& info) {
+  using nlohmann::json;
+  const std::string core = "tensorflow_datasets.core.features.";
+  const std::string side = std::to_string(info.resolution);
+  const json text = {{"pythonClassName", core + "text_feature.Text"}, {"text", json::object()}};
+  json caption = text, image_name = text;
+  caption["description"] = "Captions of the picture.";
+  image_name["description"] = "Key of the picture.";
+  const json features = {
+      {"caption",
+       {{"pythonClassName", core + "sequence_feature.Sequence"},
+        {"sequence", {{"feature", caption}, {"length", "-1"}}}}},
+      {"image",
+       {{"description", "RGB picture, stored as PNG."},
+        {"image",
+         {{"dtype", "uint8"},
+          {"encodingFormat", "png"},
+          {"shape", {{"dimensions", {side, side, "3"}}}}}},
+        {"pythonClassName", core + "image_feature.Image"}}},
+      {"image/shape",
+       {{"description", "Rows, columns, channels."},
+        {"pythonClassName", core + "tensor_feature.Tensor"},
+        {"tensor",
+         {{"dtype", "int64"}, {"encoding", "none"}, {"shape", {{"dimensions", {"3"}}}}}}}},
+      {"image_name", image_name}};
+  return json{{"featuresDict", {{"features", features}}},
+              {"pythonClassName", core + "features_dict.FeaturesDict"}}
+      .dump(4);
+}
+
+std::string dataset_info_json(const DatasetInfo& info) {
+  using nlohmann::json;
+  std::vector<std::string> lengths;  // proto JSON writes int64 as strings
+  for (const int64_t length : info.shard_lengths) lengths.push_back(std::to_string(length));
+  const json split = {{"filepathTemplate", "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"},
+                      {"name", "train"},
+                      {"numBytes", std::to_string(info.num_payload_bytes)},
+                      {"shardLengths", lengths}};
+  const json items = json::array({json{{"featureKey", "image"}}, json{{"featureKey", "caption"}}});
+  return json{{"description", info.description},
+              {"fileFormat", "tfrecord"},
+              {"name", "dataset"},
+              {"splits", json::array({split})},
+              {"supervisedKeys", {{"tuple", {{"items", items}}}}},
+              {"version", "1.0.0"}}
+      .dump(2);
+}
+
+void write_dataset_info(const fs::path& folder, const DatasetInfo& info) {
+  write_file_atomically(folder / "features.json", features_json(info));
+  write_file_atomically(folder / "dataset_info.json", dataset_info_json(info));
+}
+
+}  // namespace i1

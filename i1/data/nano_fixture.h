@@ -1,0 +1,22 @@
+// For tests: a folder of tiny packages, shaped as the real ones are, so that everything but the
+// downloads runs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace i1 {
+
+/// A fresh empty folder below the tests' temporary folder.
+std::filesystem::path fresh_folder(const std::string& name);
+
+/// Writes a file and the folders above it.
+void put_file(const std::filesystem::path& path, std::string_view text);
+
+/// A folder with npm and Debian packages of a few drawings: a cook in three genders and six tones,
+/// 150 countable animals ("animal aa" ...), a flag, a trademark, an emoji without name; clip art,
+/// stamps, silhouettes, words and definitions. Fonts are absent.
+std::filesystem::path make_nano_sources(const std::string& name);
+
+}  // namespace i1

@@ -1,0 +1,91 @@
+// Where raw pictures and their captions come from, and how they are named: the rules by which the
+// reference turns folders and tables into data sets.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace i1 {
+
+/// A raw picture: a file, or bytes from a table.
+struct SourcePicture {
+  std::string key;
+  std::filesystem::path path;        ///< of a file; empty = see `bytes`
+  std::optional<std::string> bytes;  ///< of a table; nothing = its row has no picture
+};
+
+/// The encoded picture. Throws UserError where there is none or the file cannot be read.
+std::string read_source(const SourcePicture& picture);
+
+/// All pictures below a folder (jpg jpeg png webp bmp tif tiff in any case), sorted by path
+/// components in the order of their bytes. Links to folders are not followed. The key is the file
+/// name without its last extension (two files may share one); below a root whose path contains
+/// "places365-challenge2016" it is preceded by the parent folder and "_". Throws UserError where
+/// the root is no folder.
+std::vector<SourcePicture> list_folder(const std::filesystem::path& root);
+
+/// A row of a table: an object whose values are text, numbers, null or (pictures) bytes as text.
+using TableRow = nlohmann::json;
+
+/// A value as Python's str() writes it: null is "None", 17 is "17", 17.5 is "17.5".
+std::string text_of_cell(const nlohmann::json& cell);
+
+/// The key of a row: the first field present of image_id, __key__, id, global_id, as text. Throws
+/// UserError where there is none of them.
+std::string table_key(const TableRow& row, const std::string& where);
+
+/// The picture of a row: `image` if it is there and not null, else the first present of jpg, webp,
+/// output, png, even if that is null.
+std::optional<std::string> table_picture(const TableRow& row);
+
+/// Captions by key, from a table with a column `key` and caption columns. Where a key comes again
+/// the last value of each column that is not null wins, column by column.
+class CaptionTable {
+ public:
+  /// Throws UserError where a row has no key, or where no row has one of `columns` (naming the
+  /// nearest).
+  CaptionTable(const std::vector<TableRow>& rows, const std::vector<std::string>& columns,
+               const std::string& where);
+
+  /// The captions in the order of the columns asked for; nothing where one of them is missing. ""
+  /// is a caption, null is none.
+  std::optional<std::vector<std::string>> find(const std::string& key) const;
+
+ private:
+  size_t num_columns_;
+  std::unordered_map<std::string, std::vector<std::optional<std::string>>> captions_;
+};
+
+/// A JSON file that holds a list of rows. Throws UserError where it does not.
+std::vector<TableRow> read_json_table(const std::filesystem::path& path);
+
+/// Shorter edges by key, from JSON lines {image_name, short_edge}: blank lines are ignored, the
+/// last entry of a key wins, other fields are ignored. Throws UserError (file, line) where one of
+/// the two is missing or the edge is no number.
+std::unordered_map<std::string, int64_t> read_shape_metadata(const std::filesystem::path& path);
+
+/// A uniform sample of a stream of unknown length: the first `limit` items fill it; for the t-th
+/// after them `draw(t)` gives r in [0, t), and the item replaces number r if r < limit.
+class Reservoir {
+ public:
+  using Draw = std::function<int64_t(int64_t range)>;
+  Reservoir(int64_t limit, Draw draw) : limit_(limit), draw_(std::move(draw)) {}
+
+  void add(int64_t item);
+  const std::vector<int64_t>& sample() const { return sample_; }
+  int64_t total() const { return total_; }
+
+ private:
+  int64_t limit_, total_ = 0;
+  Draw draw_;
+  std::vector<int64_t> sample_;
+};
+
+}  // namespace i1

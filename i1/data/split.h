@@ -1,0 +1,32 @@
+// Even shares: of pictures over shards when a set is written, of examples over processes when it is
+// read.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace i1 {
+
+struct Span {
+  int64_t begin = 0, end = 0;
+
+  int64_t size() const { return end - begin; }
+};
+
+/// Part `index` of `num_parts` contiguous ranges of `total`: total / num_parts each, the first
+/// total % num_parts one more.
+Span even_part(int64_t total, int64_t index, int64_t num_parts);
+
+/// A stretch of a shard.
+struct ShardPart {
+  int64_t shard = 0, skip = 0, take = 0;
+
+  bool operator==(const ShardPart&) const = default;
+};
+
+/// What a process reads: its even part of all examples, as stretches of shards of these lengths.
+/// Shards that give nothing are left out.
+std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,
+                                   int64_t num_processes);
+
+}  // namespace i1

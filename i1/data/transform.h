@@ -1,0 +1,29 @@
+// The recipe's picture transform, bit for bit as Pillow computes it: shorter edge to R with
+// antialiased bilinear resampling, centre crop to R x R.
+#pragma once
+
+#include "i1/io/image.h"
+
+namespace i1 {
+
+/// The size after scaling the shorter edge to R: the longer one is round(long * (R / short)), ties
+/// to even. Throws UserError for an empty picture and where the longer edge passes 10^9.
+ImageSize resized_size(int width, int height, int resolution);
+
+/// Pillow's "bilinear": a triangle filter widened by the reduction, in fixed point with 22 bits,
+/// horizontal pass first, the 8-bit result of which feeds the vertical one. An axis that keeps its
+/// size is skipped. 3 or 4 channels, each on its own.
+Image resize_bilinear(const Image& image, int width, int height);
+
+/// The window of `width` x `height` whose corner is ((W - width) / 2, (H - height) / 2), rounded
+/// down.
+Image centre_crop(const Image& image, int width, int height);
+
+/// Both: an R x R picture. Small pictures are enlarged. Only what the crop shows is computed.
+Image resize_and_crop(const Image& image, int resolution);
+
+/// The same of a stored picture, which is left as it is where it has that size. Throws RecordError
+/// "picture is too narrow", opened by `where`.
+Image fit_picture(Image image, int64_t resolution, const std::string& where);
+
+}  // namespace i1

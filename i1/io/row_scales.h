@@ -1,0 +1,22 @@
+// Matrices stored as int8 with one float32 scale a row: a quarter of the bytes, for bundled models.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "i1/io/safetensors.h"
+
+namespace i1 {
+
+/// Symmetric int8 a row: weight ~ values * scale. weight: (out, ...) float32 -> values int8 of the
+/// same shape, scale (out) float32. A row of zeros stays one.
+std::pair<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& weight);
+
+/// Stores `weight` in `tensors` as `key` (int8) and `key` + ".row_scale".
+void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor& weight);
+
+/// Replaces every pair that put_quantized wrote by its float32 product. Throws UserError (naming
+/// `where`) for a scale without its matrix, or of another length.
+void restore_quantized(TensorMap& tensors, const std::string& where);
+
+}  // namespace i1

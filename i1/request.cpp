@@ -1,0 +1,45 @@
+#include "i1/request.h"
+
+#include "i1/core/config.h"
+
+namespace i1 {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// The shortest decimal that reads back as the same number.
+std::string number(double value) { return nlohmann::json(value).dump(); }
+
+}  // namespace
+
+std::string request_to_text(const Request& request) {
+  // Prompts that are not UTF-8 are stored with replacement characters rather than refused.
+  return to_json(request).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+Request request_from_text(const std::string& text, const std::string& where) {
+  Request request;
+  from_json(request, nlohmann::json::parse(text, nullptr, false), where);
+  return request;
+}
+
+std::string command_line(const Request& request, const std::string& output) {
+  std::string line = "i1 generate " + quoted(request.prompt) + " --model " + quoted(request.model);
+  if (!request.negative_prompt.empty())
+    line += " --negative-prompt " + quoted(request.negative_prompt);
+  line += concat(" --size ", request.width, "x", request.height, " --seed ", request.seed);
+  if (request.prompt_index != 0) line += concat(" --first-prompt ", request.prompt_index);
+  if (request.image_index != 0) line += concat(" --first-image ", request.image_index);
+  line += concat(" --steps ", request.num_steps, " --cfg-scale ", number(request.guidance_scale),
+                 " --cfg-rescale ", number(request.guidance_rescale));
+  if (request.guidance_start != 0) line += " --guidance-start " + number(request.guidance_start);
+  line += " --schedule " + request.schedule;
+  if (request.schedule == "shifted") line += " --shift " + number(request.timestep_shift);
+  return line + " --dtype " + request.compute_dtype + " --output " + quoted(output);
+}
+
+}  // namespace i1

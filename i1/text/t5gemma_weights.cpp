@@ -1,0 +1,83 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "i1/core/error.h"
+#include "i1/core/fields.h"
+#include "i1/core/files.h"
+#include "i1/io/load_fields.h"
+#include "i1/io/row_scales.h"
+#include "i1/io/safetensors.h"
+#include "i1/io/weights_file.h"
+#include "i1/text/t5gemma.h"
+
+namespace i1 {
+namespace fs = std::filesystem;
+
+T5GemmaEncoder t5gemma_shapes(const T5GemmaConfig& config) {
+  const auto empty = [](std::initializer_list<int64_t> shape) {
+    return T5GemmaWeight{at::empty(shape, at::TensorOptions().device(at::kMeta))};
+  };
+  const int64_t D = config.hidden_size, F = config.intermediate_size;
+  const int64_t q = config.num_attention_heads * config.head_dim;
+  const int64_t kv = config.num_key_value_heads * config.head_dim;
+  T5GemmaEncoder encoder;
+  encoder.config = config;
+  encoder.embed_tokens = empty({config.vocab_size, D});
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    encoder.layers.push_back({{empty({q, D}), empty({kv, D}), empty({kv, D}), empty({D, q})},
+                              {empty({F, D}), empty({F, D}), empty({D, F})},
+                              empty({D}),
+                              empty({D}),
+                              empty({D}),
+                              empty({D})});
+  }
+  encoder.norm = empty({D});
+  return encoder;
+}
+
+T5GemmaEncoder init_t5gemma(const T5GemmaConfig& config, const RandomStream& stream) {
+  check_t5gemma_config(config, "text encoder");
+  T5GemmaEncoder encoder = t5gemma_shapes(config);
+  for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
+    // Both kinds of matrix end in the number that their std comes from: fan_in, and D.
+    tensor = tensor.dim() == 1 ? at::zeros(tensor.sizes(), at::kFloat)
+                               : normal_tensor(tensor.sizes(), stream.child(key)) /
+                                     std::sqrt(static_cast<double>(tensor.size(1)));
+  });
+  return encoder;
+}
+
+T5GemmaEncoder load_t5gemma(const fs::path& folder, at::Device device) {
+  check_user(fs::is_directory(folder), folder.string(), ": no such folder");
+  T5GemmaEncoder encoder = t5gemma_shapes(read_t5gemma_config(folder / "config.json"));
+  TensorMap tensors = read_tensors(open_weights(
+      folder, [](const std::string& key) { return key.find("decoder.") == std::string::npos; }));
+  restore_quantized(tensors, folder.string());
+  const bool has_model = tensors.contains("model.encoder.embed_tokens.weight");
+  load_fields(encoder, has_model ? "model.encoder." : "encoder.", tensors, folder.string());
+  for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
+    check_user(tensor.is_floating_point(), folder.string(), ": tensor \"", key, "\" is ",
+               tensor.scalar_type(), ", expected floating-point numbers");
+    tensor = tensor.to(device);
+  });
+  return encoder;
+}
+
+void save_t5gemma(const T5GemmaEncoder& encoder, const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check_machine(!error, folder.string(), ": cannot be created: ", error.message());
+  TensorMap tensors;
+  T5GemmaEncoder copy = encoder;  // shares the values; fields need a mutable object
+  for_each_tensor(copy, "encoder", [&](const std::string& key, at::Tensor& tensor) {
+    tensors.emplace(key, tensor.detach());
+  });
+  write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+  write_file_atomically(folder / "config.json", t5gemma_config_json(encoder.config).dump(1) + "\n");
+}
+
+}  // namespace i1

@@ -1,0 +1,49 @@
+#include "i1/vae/conv.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mkldnn_convolution.h>
+
+namespace i1 {
+namespace {
+
+at::Tensor shaped(at::IntArrayRef shape) {
+  return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
+}
+
+// In float32 conv2d chooses between oneDNN and its own loops by batch size and number of threads,
+// and with them the last bits; here it is oneDNN for all.
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight,
+                    const std::optional<at::Tensor>& bias, int64_t stride) {
+  const int64_t padding = weight.size(2) / 2;
+  if (x.is_cpu() && x.scalar_type() == at::kFloat && at::hasMKLDNN()) {
+    return at::mkldnn_convolution(x.contiguous(), weight, bias, {padding, padding},
+                                  {stride, stride}, {1, 1}, 1);
+  }
+  return at::conv2d(x, weight, bias, stride, padding);
+}
+
+}  // namespace
+
+Conv make_conv(int64_t in, int64_t out, int64_t kernel) {
+  return {shaped({out, in, kernel, kernel}), shaped({out})};
+}
+
+ConvNoBias make_conv_no_bias(int64_t in, int64_t out, int64_t kernel) {
+  return {shaped({out, in, kernel, kernel})};
+}
+
+Affine make_affine(int64_t size) { return {shaped({size}), shaped({size})}; }
+
+Affine make_linear(int64_t in, int64_t out) { return {shaped({out, in}), shaped({out})}; }
+
+at::Tensor apply(const Conv& conv, const at::Tensor& x, int64_t stride) {
+  return convolve(x, conv.weight, conv.bias, stride);
+}
+
+at::Tensor apply(const ConvNoBias& conv, const at::Tensor& x, int64_t stride) {
+  return convolve(x, conv.weight, {}, stride);
+}
+
+}  // namespace i1
