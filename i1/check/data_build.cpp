@@ -16,25 +16,6 @@ using nlohmann::json;
 
 constexpr int kTableSize = 32;
 
-// A folder that is gone afterwards.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "i1-check-XXXXXX").string();
-    check_machine(mkdtemp(name.data()) != nullptr, name, ": cannot be made");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 json counts_of(const ShardReport& report) {
   return {{"written", report.written},
           {"missing", report.missing},
@@ -71,7 +52,7 @@ struct Build {
 
 void check_build(const DataGolden& golden, const json& item, const Build& build) {
   const std::string name = item.at("name");
-  const TemporaryFolder output;
+  const TemporaryFolder output("check");
   RecordBuildReport report;
   std::string refusal;
   try {
@@ -114,7 +95,7 @@ RecordBuildOptions folder_options(const json& item, const fs::path& folder) {
 // The case that lies in no folder of the goldens: two copies of one picture below a root of that
 // name, their captions those of its records.
 void check_places(const DataGolden& golden, const json& item) {
-  const TemporaryFolder temporary;
+  const TemporaryFolder temporary("check");
   const fs::path root = temporary.path() / "places365-challenge2016";
   for (const char* scene : {"abbey", "airfield"}) {
     fs::create_directories(root / "a" / scene);

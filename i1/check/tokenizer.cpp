@@ -43,25 +43,13 @@ std::string read_unpacked(const fs::path& path) {
 // A tokenizer's files under the names that they have at home.
 class UnpackedFolder {
  public:
-  UnpackedFolder() {
-    std::string name = (fs::temp_directory_path() / "i1_tokenizer_XXXXXX").string();
-    check_machine(mkdtemp(name.data()) != nullptr, name, ": cannot be created");
-    path_ = name;
-  }
-  ~UnpackedFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  UnpackedFolder(const UnpackedFolder&) = delete;
-  UnpackedFolder& operator=(const UnpackedFolder&) = delete;
-
   void add(const fs::path& source, const std::string& name) {
-    write_file_atomically(path_ / name, read_unpacked(source));
+    write_file_atomically(path() / name, read_unpacked(source));
   }
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return folder_.path(); }
 
  private:
-  fs::path path_;
+  TemporaryFolder folder_{"tokenizer"};
 };
 
 // The file in `folder` whose name ends in `ending` or in `ending`.gz; empty where there is none.

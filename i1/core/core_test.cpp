@@ -7,6 +7,7 @@
 #include "i1/core/config.h"
 #include "i1/core/files.h"
 #include "i1/core/progress.h"
+#include "i1/core/testing.h"
 
 namespace i1 {
 namespace {
@@ -108,9 +109,7 @@ TEST(Config, NumbersAreTakenWithoutLossOrNotAtAll) {
 }
 
 TEST(Files, AFileIsWholeOrAbsent) {
-  const fs::path folder = fs::path(testing::TempDir()) / "files_test";
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+  const fs::path folder = fresh_folder("files_test");
   write_file_atomically(folder / "a", "hello");
   EXPECT_EQ(read_file(folder / "a"), "hello");
   EXPECT_THROW(write_atomically(folder / "a",
@@ -125,9 +124,7 @@ TEST(Files, AFileIsWholeOrAbsent) {
 }
 
 TEST(Files, AFullDiskLeavesNothingBehind) {
-  const fs::path folder = fs::path(testing::TempDir()) / "full_disk_test";
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+  const fs::path folder = fresh_folder("full_disk_test");
   // A limit on the size of files fails as a full disk does: write() returns short, then an error.
   ASSERT_NE(std::signal(SIGXFSZ, SIG_IGN), SIG_ERR);
   rlimit before;
@@ -143,8 +140,7 @@ TEST(Files, AFullDiskLeavesNothingBehind) {
 }
 
 TEST(Files, AFolderIsWholeOrAbsent) {
-  const fs::path parent = fs::path(testing::TempDir()) / "atomic_folder_test";
-  fs::remove_all(parent);
+  const fs::path parent = fresh_folder("atomic_folder_test");
   const auto write = [&](const char* bytes, bool commit) {
     AtomicFolder folder(parent / "set/");  // a separator at the end is not a part of the name
     write_file_atomically(folder.partial() / "a", bytes);
@@ -161,9 +157,7 @@ TEST(Files, AFolderIsWholeOrAbsent) {
 }
 
 TEST(Files, WhatIsNoFileIsNeverReplaced) {
-  const fs::path folder = fs::path(testing::TempDir()) / "replaced_test";
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+  const fs::path folder = fresh_folder("replaced_test");
   const fs::path pipe = folder / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   fs::create_symlink(pipe, folder / "link");
@@ -182,7 +176,7 @@ TEST(Files, WhatIsNoFileIsTheUsersMistake) {
 }
 
 TEST(Files, AnEmptyFileMapsToNothing) {
-  const fs::path path = fs::path(testing::TempDir()) / "empty_file";
+  const fs::path path = fresh_folder("empty") / "file";
   write_file_atomically(path, "");
   EXPECT_TRUE(MappedFile(path).bytes().empty());
   EXPECT_EQ(read_file(path), "");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -154,6 +155,17 @@ void AtomicFolder::commit() {
   if (!error) std::filesystem::rename(partial_, path_, error);
   if (error) throw_system_error(path_, "cannot be written", error.value());
   partial_.clear();
+}
+
+TemporaryFolder::TemporaryFolder(const std::string& name) {
+  std::string path = (std::filesystem::temp_directory_path() / ("i1_" + name + "_XXXXXX")).string();
+  if (::mkdtemp(path.data()) == nullptr) throw_system_error(path, "cannot be made", errno);
+  path_ = path;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
 }
 
 void write_atomically(const std::filesystem::path& path, const std::function<void(int fd)>& write) {

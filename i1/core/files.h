@@ -82,6 +82,20 @@ class AtomicFolder {
   std::filesystem::path path_, partial_;
 };
 
+/// A new empty folder, /tmp/i1_NAME_ and six characters, gone with all it holds when destroyed.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const std::string& name);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// Writes a file so that its final name never holds half of it: `write(fd)` fills an AtomicFile.
 void write_atomically(const std::filesystem::path& path, const std::function<void(int fd)>& write);
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

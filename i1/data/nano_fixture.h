@@ -6,10 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace i1 {
+#include "i1/core/testing.h"
 
-/// A fresh empty folder below the tests' temporary folder.
-std::filesystem::path fresh_folder(const std::string& name);
+namespace i1 {
 
 /// Writes a file and the folders above it.
 void put_file(const std::filesystem::path& path, std::string_view text);

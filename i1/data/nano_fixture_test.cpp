@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -174,14 +173,6 @@ void put_drawings(const fs::path& sources) {
 }
 
 }  // namespace
-
-fs::path fresh_folder(const std::string& name) {
-  const fs::path folder =
-      fs::path(testing::TempDir()) / ("nano_" + name + "_" + std::to_string(getpid()));
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  return folder;
-}
 
 void put_file(const fs::path& path, std::string_view text) {
   fs::create_directories(path.parent_path());

@@ -5,23 +5,14 @@
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "i1/core/testing.h"
 #include "i1/data/cache.h"
 
 namespace i1 {
-
-inline std::filesystem::path fresh_folder(const std::string& name) {
-  const auto folder =
-      std::filesystem::path(testing::TempDir()) / ("i1_" + name + "_" + std::to_string(getpid()));
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
 
 inline CacheOrigin test_origin() {
   CacheOrigin origin;

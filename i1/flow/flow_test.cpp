@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "i1/core/error_testing.h"
 #include "i1/core/random.h"
+#include "i1/core/testing.h"
 #include "i1/flow/path.h"
 #include "i1/flow/sampler.h"
 

@@ -7,15 +7,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/core/testing.h"
 
 namespace i1 {
 namespace {
-
-std::filesystem::path scratch(const std::string& name) {
-  return std::filesystem::path(testing::TempDir()) / ("safetensors_" + name);
-}
 
 std::string file_with_header(const std::string& header, size_t data_bytes) {
   const uint64_t size = header.size();
@@ -29,8 +24,9 @@ TEST(Safetensors, GivesBackWhatWasWritten) {
                              {"transposed", at::randn({4, 7}).t()},
                              {"empty", at::ones({0, 3})},
                              {"scalar", at::ones({}, at::kLong)}};
-  write_safetensors(scratch("round"), tensors, {{"key", "value"}});
-  const SafetensorsFile read = read_safetensors(scratch("round"));
+  const auto file = fresh_folder("round") / "file";
+  write_safetensors(file, tensors, {{"key", "value"}});
+  const SafetensorsFile read = read_safetensors(file);
   EXPECT_EQ(read.metadata, (Metadata{{"key", "value"}}));
   ASSERT_EQ(read.tensors.size(), tensors.size());
   for (const auto& [name, tensor] : tensors) {
@@ -60,10 +56,11 @@ TEST(Safetensors, RefusesDamagedFilesAndSaysWhy) {
       {file_with_header(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12),
        "expected 0"},
       {file_with_header(R"({"a":3})", 0), "lacks dtype"}};
+  const auto file = fresh_folder("bad") / "file";
   for (const auto& [bytes, expected] : cases) {
-    write_file_atomically(scratch("bad"), bytes);
+    write_file_atomically(file, bytes);
     try {
-      read_safetensors(scratch("bad"));
+      read_safetensors(file);
       ADD_FAILURE() << "accepted: " << expected;
     } catch (const UserError& error) {
       EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
@@ -72,7 +69,7 @@ TEST(Safetensors, RefusesDamagedFilesAndSaysWhy) {
 }
 
 TEST(Safetensors, ShardsAreIndexedAndOldFilesRemoved) {
-  const std::filesystem::path folder = scratch("shards");
+  const std::filesystem::path folder = fresh_folder("shards");
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   TensorMap tensors;
@@ -98,7 +95,7 @@ TEST(Safetensors, ShardsAreIndexedAndOldFilesRemoved) {
 }
 
 TEST(Safetensors, RefusesWhatIsNoFile) {
-  EXPECT_THROW(read_safetensors(scratch("missing")), UserError);
+  EXPECT_THROW(read_safetensors(fresh_folder("missing") / "file"), UserError);
   EXPECT_THROW(read_safetensors(testing::TempDir()), UserError);
 }
 

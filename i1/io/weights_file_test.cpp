@@ -4,8 +4,7 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/io/safetensors.h"
 #include "i1/io/zip_testing.h"
 
@@ -36,7 +35,7 @@ class WeightsFileTest : public testing::Test {
     for (const auto& [name, tensor] : tensors_) EXPECT_TRUE(at::equal(found.at(name), tensor));
   }
 
-  fs::path folder_ = fs::path(testing::TempDir()) / "weights_file";
+  fs::path folder_ = fresh_folder("weights_file");
   TensorMap tensors_ = {
       {"model.a", at::randn({100})}, {"model.b", at::randn({10, 10})}, {"other", at::randn({100})}};
 };

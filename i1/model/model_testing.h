@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "i1/core/error_testing.h"
+#include "i1/core/testing.h"
 #include "i1/model/init.h"
 #include "i1/model/weights.h"
 

@@ -1,5 +1,4 @@
 // Configs, initial values, and weights on their way to files and back.
-#include <unistd.h>
 
 #include <filesystem>
 #include <limits>
@@ -12,21 +11,6 @@ namespace {
 
 using namespace i1::testing;
 namespace fs = std::filesystem;
-
-// A path that is gone afterwards.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& name)
-      : path_(fs::temp_directory_path() / concat("i1_model_test_", getpid(), "_", name)) {}
-  ~TemporaryFile() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // Configs.
 
@@ -156,10 +140,9 @@ TEST(Weights, SavedAndLoadedByKeyAreEqual) {
   EXPECT_TRUE(saved.contains("text_encoder_adapter.connector_attn2.q_norm.scale"));
   EXPECT_TRUE(saved.contains("out_blocks.1.skip_linear_text.bias"));
   EXPECT_TRUE(saved.contains("rope_embedder.cos_tables.0"));
-  const TemporaryFile file("saved.safetensors");
-  write_safetensors(file.path(), saved);
-  DualStream loaded =
-      load_dual_stream(model.config, read_safetensors(file.path()).tensors, file.path().string());
+  const fs::path file = fresh_folder("weights") / "saved.safetensors";
+  write_safetensors(file, saved);
+  DualStream loaded = load_dual_stream(model.config, read_safetensors(file).tensors, file.string());
   const TensorMap found = to_tensor_map(loaded);
   ASSERT_EQ(found.size(), saved.size());
   for (const auto& [key, tensor] : saved) EXPECT_TRUE(at::equal(tensor, found.at(key))) << key;
@@ -177,9 +160,9 @@ TEST(Weights, TheConfigShowsInKeysAndShapes) {
       config.resolution = 512;
     }
     DualStream model = random_model(config);
-    const TemporaryFile file("inferred.safetensors");
-    write_safetensors(file.path(), to_tensor_map(model));
-    const StoredBackbone stored = read_backbone(file.path());
+    const fs::path file = fresh_folder("weights") / "inferred.safetensors";
+    write_safetensors(file, to_tensor_map(model));
+    const StoredBackbone stored = read_backbone(file);
     ModelConfig expected = config;
     expected.mlp_ratio = stored.config.mlp_ratio;  // any that gives the width
     EXPECT_EQ(stored.config.ffn_size(), config.ffn_size());
@@ -195,9 +178,9 @@ TEST(Weights, TheResolutionShowsInThePositionTable) {
     config.latent_size = latent_size;
     config.resolution = resolution;
     DualStream model = random_model(config);
-    const TemporaryFile file("table.safetensors");
-    write_safetensors(file.path(), to_tensor_map(model));
-    EXPECT_EQ(read_backbone(file.path()).config.resolution, resolution);
+    const fs::path file = fresh_folder("weights") / "table.safetensors";
+    write_safetensors(file, to_tensor_map(model));
+    EXPECT_EQ(read_backbone(file).config.resolution, resolution);
   }
 }
 

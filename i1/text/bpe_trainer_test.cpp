@@ -4,18 +4,13 @@
 
 #include <algorithm>
 
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/text/tokenizer.h"
 
 namespace i1 {
 namespace {
 
 using Words = std::vector<std::string>;
-
-std::filesystem::path scratch(const std::string& name) {
-  return std::filesystem::path(testing::TempDir()) / ("bpe_trainer_" + name);
-}
 
 // Captions with enough repetition to learn from: every combination of a few words.
 Words captions() {
@@ -85,16 +80,18 @@ TEST(BpeTrainer, StopsAtTheSizeOfTheVocabulary) {
 TEST(BpeTrainer, WritesTheSameFilesForAnyOrderOfCaptions) {
   Words backwards = captions();
   std::reverse(backwards.begin(), backwards.end());
-  save_tokenizer(train_bpe(captions()), scratch("forwards"));
-  save_tokenizer(train_bpe(backwards), scratch("backwards"));
+  const auto one = fresh_folder("forwards"), other = fresh_folder("backwards");
+  save_tokenizer(train_bpe(captions()), one);
+  save_tokenizer(train_bpe(backwards), other);
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-    EXPECT_EQ(read_file(scratch("forwards") / name), read_file(scratch("backwards") / name));
+    EXPECT_EQ(read_file(one / name), read_file(other / name));
 }
 
 TEST(BpeTrainer, TheTokenizerReadsItBackAndEncodesByTheMerges) {
   const TrainedBpe trained = train_bpe(captions());
-  save_tokenizer(trained, scratch("read"));
-  const Tokenizer tokenizer = load_tokenizer(scratch("read"));
+  const auto folder = fresh_folder("read");
+  save_tokenizer(trained, folder);
+  const Tokenizer tokenizer = load_tokenizer(folder);
   EXPECT_EQ(tokenizer.vocabulary_size(), static_cast<int64_t>(trained.pieces.size()));
   EXPECT_EQ(tokenizer.settings().pad_id, 0);
   const std::vector<int64_t> ids = tokenizer.encode("a red apple, 7 pears");

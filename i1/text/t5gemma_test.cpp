@@ -7,9 +7,9 @@
 #include <functional>
 #include <set>
 
-#include "i1/core/error_testing.h"
 #include "i1/core/fields.h"
 #include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/io/safetensors.h"
 
 namespace i1 {
@@ -295,16 +295,9 @@ TEST(T5Gemma, RefusesPromptsThatDoNotFit) {
   expect_error("no prompt", [&] { encode_text(encoder, {}, 4); });
 }
 
-std::filesystem::path scratch(const std::string& name) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / ("t5gemma_" + name);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
 TEST(T5GemmaFolder, GivesBackWhatWasSaved) {
   const T5GemmaEncoder encoder = random_encoder(tiny_config());
-  const auto folder = scratch("round");
+  const auto folder = fresh_folder("round");
   save_t5gemma(encoder, folder);
   const T5GemmaEncoder read = load_t5gemma(folder);
   EXPECT_TRUE(
@@ -319,7 +312,7 @@ TEST(T5GemmaFolder, GivesBackWhatWasSaved) {
 // A whole T5Gemma in two shards, with a decoder that must be left alone.
 std::filesystem::path sharded_folder(const std::string& name) {
   T5GemmaEncoder encoder = random_encoder(tiny_config());
-  const auto folder = scratch(name);
+  const auto folder = fresh_folder(name);
   TensorMap shards[2];
   json weight_map;
   for_each_tensor(encoder, "model.encoder", [&](const std::string& key, at::Tensor& tensor) {
@@ -406,7 +399,7 @@ TEST(T5GemmaFolder, RefusesDamagedFoldersAndSaysWhy) {
 json config_json() { return t5gemma_config_json(tiny_config()); }
 
 T5GemmaConfig read_config(const json& config) {
-  const auto path = scratch("config") / "config.json";
+  const auto path = fresh_folder("config") / "config.json";
   write_file_atomically(path, config.dump());
   return read_t5gemma_config(path);
 }

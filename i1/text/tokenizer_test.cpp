@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/core/utf8.h"
 
 namespace i1 {
@@ -16,13 +15,6 @@ using nlohmann::json;
 using Ids = std::vector<int64_t>;
 
 #define SPACE "\u2581"
-
-std::filesystem::path scratch(const std::string& name) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / ("tokenizer_" + name);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
 
 // A tokenizer of Gemma's form with a dozen pieces: "ab" before "bc", "abc" from "ab" and "c".
 json small_tokenizer() {
@@ -55,7 +47,7 @@ json small_tokenizer() {
 }
 
 Tokenizer load(const json& tokenizer, const json& config = nullptr) {
-  const auto folder = scratch("load");
+  const auto folder = fresh_folder("load");
   write_file_atomically(folder / "tokenizer.json", tokenizer.dump());
   if (!config.is_null()) write_file_atomically(folder / "tokenizer_config.json", config.dump());
   return load_tokenizer(folder);
@@ -258,14 +250,14 @@ TEST(Tokenizer, RefusesWhatItCannotReadAndSaysWhy) {
   for (const auto& [expected, damage] : cases) {
     json tokenizer = small_tokenizer();
     damage(tokenizer);
-    const auto file = scratch("bad") / "tokenizer.json";
+    const auto file = fresh_folder("bad") / "tokenizer.json";
     write_file_atomically(file, tokenizer.dump());
     expect_error(file, expected);
   }
 }
 
 TEST(Tokenizer, RefusesMissingDamagedAndForeignFiles) {
-  const auto folder = scratch("foreign");
+  const auto folder = fresh_folder("foreign");
   expect_error(folder, "neither tokenizer.json nor tokenizer.model");
   expect_error(folder / "tokenizer.json", "cannot be opened");
   write_file_atomically(folder / "tokenizer.json", small_tokenizer().dump().substr(0, 500));
@@ -320,7 +312,7 @@ std::string sentencepiece_model(int model_type = 2, int add_dummy_prefix = 0) {
 }
 
 Tokenizer load_model(const std::string& bytes) {
-  const auto folder = scratch("model");
+  const auto folder = fresh_folder("model");
   write_file_atomically(folder / "tokenizer.model", bytes);
   return load_tokenizer(folder);
 }
@@ -359,7 +351,7 @@ TEST(SentencePiece, RefusesOtherModelsAndDamagedFiles) {
       {"more than 64 bits", "\x08" + std::string(12, '\xFF')},
       {"not a SentencePiece model", "{\"model\": {}}"}};
   for (const auto& [expected, bytes] : cases) {
-    const auto file = scratch("bad_model") / "tokenizer.model";
+    const auto file = fresh_folder("bad_model") / "tokenizer.model";
     write_file_atomically(file, bytes);
     expect_error(file, expected);
   }

@@ -1,24 +1,14 @@
 #include "i1/train/metrics.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/io/image.h"
 
 namespace i1 {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path fresh_run(const std::string& name) {
-  const fs::path run =
-      fs::path(testing::TempDir()) / ("metrics_" + name + "_" + std::to_string(getpid()));
-  fs::remove_all(run);
-  fs::create_directories(run);
-  return run;
-}
 
 StepMetrics at_step(int64_t step, double loss) {
   StepMetrics metrics;
@@ -38,7 +28,7 @@ TEST(Metrics, MeansCoverTheStepsSinceTheLastLine) {
 }
 
 TEST(Metrics, LinesBehindTheResumedStepAreDropped) {
-  const fs::path run = fresh_run("resumed");
+  const fs::path run = fresh_folder("resumed");
   {
     MetricsLog log(run, 0);
     for (int64_t step = 10; step <= 50; step += 10) log.append(at_step(step, 1), 7);
@@ -52,7 +42,7 @@ TEST(Metrics, LinesBehindTheResumedStepAreDropped) {
 }
 
 TEST(Metrics, TheCurveFallsFromLeftToRight) {
-  const fs::path run = fresh_run("curve");
+  const fs::path run = fresh_folder("curve");
   MetricsLog log(run, 0);
   draw_loss_curve(run, 64);
   EXPECT_FALSE(fs::exists(run / "loss.png"));
@@ -73,7 +63,7 @@ TEST(Metrics, TheCurveFallsFromLeftToRight) {
 }
 
 TEST(Metrics, AForeignFileIsRefused) {
-  const fs::path run = fresh_run("foreign");
+  const fs::path run = fresh_folder("foreign");
   write_file_atomically(run / "metrics.csv", "a,b\n1,2\n");
   EXPECT_THROW(MetricsLog(run, 0), UserError);
 }

@@ -4,13 +4,12 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <limits>
 
-#include "i1/core/error_testing.h"
 #include "i1/core/files.h"
+#include "i1/core/testing.h"
 #include "i1/io/safetensors.h"
 #include "i1/vae/latent_scaling.h"
 
@@ -25,22 +24,6 @@ constexpr const char* kTaef2 = "weights/taef2/taef2.safetensors";
 double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();
 }
-
-// A folder that is gone afterwards.
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_(fs::temp_directory_path() / concat("i1_vae_test_", getpid())) {
-    fs::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // Latent scaling.
 
@@ -265,7 +248,7 @@ TEST(Bytes, EveryByteComesBackFromItsPixel) {
 // Wrong files.
 
 TEST(Vae, WhatIsNoAutoencoderIsRefusedInOneLine) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("vae_test");
   const auto write = [&](const std::string& name, const std::string& text) {
     write_file_atomically(folder.path() / name, text);
     return folder.path() / name;
@@ -285,7 +268,7 @@ TEST(Vae, WhatIsNoAutoencoderIsRefusedInOneLine) {
 }
 
 TEST(Vae, AFolderOfAnotherAutoencoderIsRefusedByItsClass) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("vae_test");
   const auto refuses = [&](const std::string& config, const std::string& expected) {
     write_file_atomically(folder.path() / "config.json", config);
     expect_error((folder.path() / "config.json").string() + ": " + expected,
