@@ -3,11 +3,10 @@
 #include <ATen/ops/empty.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "i1/check/dit.h"
+#include "i1/check/golden_files.h"
 #include "i1/core/error.h"
-#include "i1/core/files.h"
 #include "i1/io/weights_file.h"
 #include "i1/model/weights.h"
 
@@ -22,20 +21,14 @@ constexpr double kTorchTolerance = 5e-5, kJaxTolerance = 3e-5;
 // Sums of stored values in float64: only the order of summation differs.
 constexpr double kSumTolerance = 1e-12;
 
-json read_json(const fs::path& path) {
-  const json stored = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  check_user(stored.is_object(), path.string(), ": not a JSON object");
-  return stored;
-}
-
 void compare_output(const fs::path& path, const std::string& stage, const StoredBackbone& stored,
                     const TensorMap& io, const std::string& prefix, const at::Tensor& expected,
                     double tolerance, const std::string& device, CheckReport& report) {
   const DualStream model = load_dual_stream(stored.config, stored.tensors, path.string());
   const auto mask = io.find(prefix + "mask");
-  const at::Tensor found =
-      velocity_of_padded(model, io.at(prefix + "x"), io.at(prefix + "caption"),
-                         mask == io.end() ? at::Tensor() : mask->second, device);
+  const at::Tensor found = velocity_of_padded(
+      model, take(io, prefix + "x", path.string()), take(io, prefix + "caption", path.string()),
+      mask == io.end() ? at::Tensor() : mask->second, device);
   report.compare(path.string(), "model", stage, found, expected, tolerance);
 }
 
@@ -58,15 +51,15 @@ int64_t count_different(const StoredTensors& tensors, const std::string& prefix,
     if (fits) {
       const TensorInfo& info = found->second.info;
       const at::Tensor values = found->second.read().to(at::kDouble).flatten();
-      const double norm = what["l2"], sum = what["sum"];
+      const double norm = what.at("l2"), sum = what.at("sum");
       const auto near = [&](double a, double b) {
         return std::abs(a - b) <= kSumTolerance * (1 + norm) * std::sqrt(double(values.numel()));
       };
-      fits = what["dtype"] == (info.dtype == at::kBFloat16 ? "bfloat16" : "float32") &&
-             what["shape"] == json(info.shape) && near(values.sum().item<double>(), sum) &&
+      fits = what.at("dtype") == (info.dtype == at::kBFloat16 ? "bfloat16" : "float32") &&
+             what.at("shape") == json(info.shape) && near(values.sum().item<double>(), sum) &&
              near(values.norm().item<double>(), norm) &&
-             values[0].item<double>() == what["first"].get<double>() &&
-             values[-1].item<double>() == what["last"].get<double>();
+             values[0].item<double>() == what.at("first").get<double>() &&
+             values[-1].item<double>() == what.at("last").get<double>();
     }
     if (!fits && num_different++ == 0) first = key;
   }
@@ -74,7 +67,7 @@ int64_t count_different(const StoredTensors& tensors, const std::string& prefix,
 }
 
 void check_contents(const fs::path& path, const WeightsFile& file, CheckReport& report) {
-  const json listed = read_json(stem_of(path).string() + ".json");
+  const json listed = read_json(stem_of(path).string() + ".json", report);
   const json own = listed.value(path.filename().string(), json::object());
   const std::string golden = path.string();
   report.exact(golden, "contents", "config",
@@ -134,10 +127,11 @@ void check_outputs(const fs::path& path, const TensorMap& io, WeightsSide side,
 
 void check_torch(const fs::path& path, const std::string& device, CheckReport& report) {
   const WeightsFile file = open_weights(path);
+  report.use(path);
   if (fs::exists(stem_of(path).string() + ".json")) check_contents(path, file, report);
   const fs::path io_path = stem_of(path).string() + "_io.safetensors";
   if (!fs::exists(io_path)) return;
-  const TensorMap io = read_safetensors(io_path).tensors;
+  const TensorMap io = read_golden(io_path, report);
   check_outputs(path, io, WeightsSide::kEma, device, report);
   if (file.tensors.contains("train_state.model_raw.pos_embed"))
     check_outputs(path, io, WeightsSide::kRaw, device, report);
@@ -164,7 +158,8 @@ std::string numpy_name(at::ScalarType dtype) {
 
 void check_jax(const fs::path& path, const std::string& device, CheckReport& report) {
   const WeightsFile file = open_weights(path);
-  const json keys = read_json(path.parent_path() / "keys.json");
+  report.use(path);
+  const json keys = read_json(path.parent_path() / "keys.json", report);
   json found = json::object();
   for (const auto& [name, tensor] : file.tensors)
     found[name] = {numpy_name(tensor.info.dtype), tensor.info.shape};
@@ -172,10 +167,10 @@ void check_jax(const fs::path& path, const std::string& device, CheckReport& rep
       std::abs(static_cast<int64_t>(keys.size()) - static_cast<int64_t>(found.size()));
   for (const auto& [name, what] : keys.items()) num_different += found[name] != what;
   report.exact(path.string(), "contents", "names, types and shapes", num_different);
-  const SafetensorsFile expected = read_safetensors(path.parent_path() / "expected.safetensors");
+  const TensorMap expected = read_golden(path.parent_path() / "expected.safetensors", report);
   const auto compare = [&](WeightsSide side, const std::string& name) {
-    compare_output(path, name, read_backbone(path, side), expected.tensors, "",
-                   expected.tensors.at(name), kJaxTolerance, device, report);
+    compare_output(path, name, read_backbone(path, side), expected, "",
+                   take(expected, name, path.string()), kJaxTolerance, device, report);
   };
   compare(WeightsSide::kEma, "output_f64");
   compare(WeightsSide::kRaw, "output_raw_params");
@@ -184,11 +179,11 @@ void check_jax(const fs::path& path, const std::string& device, CheckReport& rep
 // Lists of tensors.
 
 void check_keys(const fs::path& path, CheckReport& report) {
-  const json listed = read_json(path);
+  const json listed = read_json(path, report);
   const bool is_jax = listed.contains("shapes");
   TensorMap expected;  // without values
-  for (const auto& [name, what] : listed[is_jax ? "shapes" : "tensors"].items()) {
-    const std::vector<int64_t> shape = is_jax ? what : what["shape"];
+  for (const auto& [name, what] : listed.at(is_jax ? "shapes" : "tensors").items()) {
+    const std::vector<int64_t> shape = is_jax ? what : what.at("shape");
     expected[name] = at::empty(shape, at::TensorOptions().device(at::kMeta));
   }
   if (is_jax) expected = from_jax_names(expected, "");
@@ -222,11 +217,9 @@ bool is_torch(const fs::path& path) {
 }
 
 bool is_keys(const fs::path& path) {
-  const std::string name = path.filename().string();
-  if (!name.starts_with("keys_") || path.extension() != ".json") return false;
-  const json stored = json::parse(read_file(path), nullptr, false);
-  return stored.is_object() && stored.contains("config") &&
-         (stored.contains("tensors") || stored.contains("shapes"));
+  const json stored = peek_json(path);
+  return stored.is_object() &&
+         (has_keys(stored, {"config", "tensors"}) || has_keys(stored, {"config", "shapes"}));
 }
 
 bool matches(const fs::path& path) {

@@ -1,8 +1,7 @@
 #include "i1/check/data.h"
 
 #include "i1/check/data_cases.h"
-#include "i1/core/error.h"
-#include "i1/core/files.h"
+#include "i1/check/golden_files.h"
 #include "i1/data/digest.h"
 
 namespace i1 {
@@ -10,8 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr uintmax_t kMaxBytes = 8 << 20;
 
 // A format is known by keys that its object, or the first object of its list, has.
 struct Format {
@@ -38,31 +35,17 @@ const std::vector<Format>& formats() {
 }
 
 const Format* format_of(const json& cases) {
-  const bool is_list = cases.is_array() && !cases.empty();
-  const json& object = is_list ? cases[0] : cases;
-  if (!object.is_object()) return nullptr;
   for (const Format& format : formats()) {
-    const auto has = [&](const char* key) { return object.contains(key); };
-    if (std::all_of(format.keys.begin(), format.keys.end(), has)) return &format;
+    if (has_keys(cases, format.keys)) return &format;
   }
   return nullptr;
 }
 
-json read_cases(const fs::path& path) {
-  if (path.extension() != ".json" || !fs::is_regular_file(path) || fs::file_size(path) > kMaxBytes)
-    return nullptr;
-  return json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-}
-
-bool matches(const fs::path& path) { return format_of(read_cases(path)) != nullptr; }
+bool matches(const fs::path& path) { return format_of(peek_json(path)) != nullptr; }
 
 void run(const fs::path& path, const std::string&, CheckReport& report) {
-  const DataGolden golden{path, read_cases(path), report};
-  try {
-    format_of(golden.cases)->run(golden);
-  } catch (const json::exception& error) {
-    throw UserError(path.string() + ": the golden is damaged: " + error.what());
-  }
+  const DataGolden golden{path, read_json(path, report), report};
+  format_of(golden.cases)->run(golden);
 }
 
 }  // namespace

@@ -79,13 +79,13 @@ void check_build(const DataGolden& golden, const json& item, const Build& build)
   golden.expect(name, "files written", static_cast<size_t>(num_files), shards.size());
 }
 
-RecordBuildOptions folder_options(const json& item, const fs::path& folder) {
+RecordBuildOptions folder_options(const DataGolden& golden, const json& item) {
   RecordBuildOptions options;
   options.image_size = item.at("image_size");
   options.num_shards = item.at("num_shards");
   options.filter_shorter_edge = item.value("filter_shorter_edge", false);
   if (item.contains("shape_metadata_path"))
-    options.shape_metadata = folder / item["shape_metadata_path"].get<std::string>();
+    options.shape_metadata = golden.beside(item["shape_metadata_path"].get<std::string>());
   if (item.contains("shard_start"))
     options.shards = Span{item["shard_start"], item.at("shard_end")};
   if (item.contains("target_num_points")) options.target_count = item["target_num_points"];
@@ -99,21 +99,20 @@ void check_places(const DataGolden& golden, const json& item) {
   const fs::path root = temporary.path() / "places365-challenge2016";
   for (const char* scene : {"abbey", "airfield"}) {
     fs::create_directories(root / "a" / scene);
-    fs::copy_file(golden.folder() / "../images/inputs/shape_64x64.png",
+    fs::copy_file(golden.beside("../images/inputs/shape_64x64.png"),
                   root / "a" / scene / "00000001.png");
   }
   std::vector<TableRow> rows;
   for (const json& record : item.at("shards").at(0).at("records"))
     rows.push_back({{"key", record.at("image_name")}, {"caption1", record.at("captions").at(0)}});
   const auto columns = item.at("caption_columns").get<std::vector<std::string>>();
-  check_build(
-      golden, item,
-      {[&] { return list_folder(root); }, [&] { return CaptionTable(rows, columns, "rows"); },
-       folder_options(item, golden.folder())});
+  check_build(golden, item,
+              {[&] { return list_folder(root); },
+               [&] { return CaptionTable(rows, columns, "rows"); }, folder_options(golden, item)});
 }
 
 std::string file_bytes(const DataGolden& golden, const std::string& name) {
-  return read_file(golden.folder() / "../images/inputs" / name);
+  return read_file(golden.beside(fs::path("../images/inputs") / name));
 }
 
 // A row of a table, "FILE x" in it standing for the bytes of a picture.
@@ -137,7 +136,7 @@ std::vector<SourcePicture> table_pictures(const DataGolden& golden, const json& 
 }  // namespace
 
 void check_folder_cases(const DataGolden& golden) {
-  const fs::path root = golden.folder() / "folder";
+  const fs::path root = golden.beside("folder");
   std::vector<std::string> order;
   for (const SourcePicture& picture : list_folder(root))
     order.push_back(picture.path.lexically_relative(root).string());
@@ -148,11 +147,11 @@ void check_folder_cases(const DataGolden& golden) {
       continue;
     }
     const auto columns = item.at("caption_columns").get<std::vector<std::string>>();
-    const fs::path captions = golden.folder() / "captions.json";
+    const fs::path captions = golden.beside("captions.json");
     check_build(golden, item,
                 {[&] { return list_folder(root); },
                  [&] { return CaptionTable(read_json_table(captions), columns, "captions.json"); },
-                 folder_options(item, golden.folder())});
+                 folder_options(golden, item)});
   }
 }
 

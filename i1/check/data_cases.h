@@ -18,6 +18,12 @@ struct DataGolden {
 
   std::filesystem::path folder() const { return path.parent_path(); }
 
+  /// A file, or a folder with all that it holds, beside the cases, which one of them reads.
+  std::filesystem::path beside(const std::filesystem::path& name) const {
+    report.use(folder() / name);
+    return folder() / name;
+  }
+
   /// One exact value: passes where `found` equals `expected`, else names both.
   template <class T>
   void expect(const std::string& case_name, const std::string& stage, const T& found,

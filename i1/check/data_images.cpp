@@ -26,7 +26,7 @@ void check_good_image(const DataGolden& golden, const json& item) {
   const std::string name = item.at("file");
   Image decoded;
   try {
-    decoded = read_image(golden.folder() / "inputs" / name);
+    decoded = read_image(golden.beside(fs::path("inputs") / name));
   } catch (const UserError& error) {
     return golden.report.fail(golden.path.string(), name, "decoded", error.what());
   }
@@ -48,7 +48,8 @@ void check_good_image(const DataGolden& golden, const json& item) {
     const Image found = resize_and_crop(decoded, resolution);
     golden.expect(name, stage, pixels_sha256(found),
                   output.value().at("sha256").get<std::string>());
-    const fs::path picture = golden.folder() / "expected" / (name + "." + output.key() + ".png");
+    const fs::path picture =
+        golden.beside(fs::path("expected") / (name + "." + output.key() + ".png"));
     if (fs::exists(picture)) {
       const Image expected = read_image(picture);
       golden.report.exact(golden.path.string(), name, stage + " pixels",
@@ -72,7 +73,7 @@ void check_images(const DataGolden& golden) {
     const std::string name = item.at("file");
     std::string error;
     try {
-      read_image(golden.folder() / "inputs" / name);
+      read_image(golden.beside(fs::path("inputs") / name));
     } catch (const UserError& failure) {
       error = failure.what();
     }

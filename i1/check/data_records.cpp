@@ -144,21 +144,22 @@ void check_record_content(const DataGolden& golden) {
     const auto shard = item.at("shard").get<size_t>();
     check_user(shard < shards.size(), golden.path.string(), ": tells of shard ", shard, ", but ",
                shards.size(), " are there");
+    golden.report.use(shards[shard]);
     check_record_at(golden, item, shards[shard], info.shard_lengths[shard], info);
   }
-  const fs::path stored = golden.folder() / "dataset_info.json";
+  const fs::path stored = golden.beside("dataset_info.json");
   golden.expect("dataset_info.json", "shard lengths read", read_shard_lengths(stored),
                 info.shard_lengths);
   golden.expect("dataset_info.json", "written", dataset_info_json(info), read_file(stored));
   golden.expect("features.json", "written", features_json(info),
-                read_file(golden.folder() / "features.json"));
+                read_file(golden.beside("features.json")));
 }
 
 void check_damaged_records(const DataGolden& golden) {
   for (const json& item : golden.cases) {
     const std::string name = item.at("file");
     const Fault fault =
-        read_up_to_fault(golden.folder() / name, item.at("layer").get<std::string>() == "example");
+        read_up_to_fault(golden.beside(name), item.at("layer").get<std::string>() == "example");
     golden.expect(name, "records before the fault", fault.num_good,
                   item.at("good_records").get<int64_t>());
     golden.expect(name, "reason", fault.reason, reason_of(item.at("error")));

@@ -4,10 +4,9 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "i1/check/golden_files.h"
 #include "i1/core/error.h"
-#include "i1/core/files.h"
 #include "i1/model/weights.h"
 
 namespace i1 {
@@ -18,26 +17,26 @@ using nlohmann::json;
 
 constexpr double kTolerance = 5e-5;  // goldens/dit/README.md, "Tolerances"
 
+// One object a case, below "cases" or alone.
+json cases_of(const json& stored) {
+  return stored.is_object() && stored.contains("cases") ? stored["cases"] : stored;
+}
+
 // The three files of a set of cases, named by the JSON one.
 struct CaseSet {
   fs::path path;
   json cases;
   TensorMap weights, tensors;
 
-  explicit CaseSet(const fs::path& json_path) : path(json_path) {
+  CaseSet(const fs::path& json_path, CheckReport& report) : path(json_path) {
     const std::string stem = (path.parent_path() / path.stem()).string();
-    const json stored = json::parse(read_file(path), nullptr, false);
-    check_user(stored.is_object(), path.string(), ": not a JSON object");
-    cases = stored.contains("cases") ? stored["cases"] : stored;
-    weights = read_safetensors(stem + "_weights.safetensors").tensors;
-    tensors = read_safetensors(stem + "_cases.safetensors").tensors;
+    cases = cases_of(read_json(path, report));
+    weights = read_golden(stem + "_weights.safetensors", report);
+    tensors = read_golden(stem + "_cases.safetensors", report);
   }
 
   const at::Tensor& tensor(const std::string& key) const {
-    const auto found = tensors.find(key);
-    check_user(found != tensors.end(), path.string(), ": no tensor \"", key,
-               "\" in the cases file");
-    return found->second;
+    return take(tensors, key, path.string() + ": the cases file");
   }
 
   // A key is stored under its own name, under `stored_as`, or as <case>/<key> where the case owns
@@ -182,12 +181,12 @@ void check_stages(const fs::path& path, const CaseSet& set, const std::string& n
   const Run run = run_model(set.model(name), inputs, device, &observer);
   const std::string golden = path.string();
   StageComparison comparison(golden, run, inputs.mask, report);
-  for (const auto& [key, expected] : read_safetensors(path).tensors)
+  for (const auto& [key, expected] : read_golden(path, report))
     comparison.compare(key, expected, seen);
 }
 
 void check_cases(const fs::path& path, const std::string& device, CheckReport& report) {
-  const CaseSet set(path);
+  const CaseSet set(path, report);
   for (const auto& item : set.cases.items()) {
     const Run run = run_model(set.model(item.key()), inputs_of(set, item.key()), device);
     report.compare(path.string(), item.key(), "output", run.output,
@@ -198,9 +197,11 @@ void check_cases(const fs::path& path, const std::string& device, CheckReport& r
 }
 
 bool matches(const fs::path& path) {
-  const std::string stem = (path.parent_path() / path.stem()).string();
-  return path.extension() == ".json" && fs::exists(stem + "_weights.safetensors") &&
-         fs::exists(stem + "_cases.safetensors") && path.stem() != "gradients";
+  const json cases = cases_of(peek_json(path));
+  if (!cases.is_object() || cases.empty()) return false;
+  const json& first = cases.begin().value();
+  // With a loss they are cases of training.
+  return first.is_object() && has_keys(first, {"config", "keys"}) && !first.contains("loss");
 }
 
 }  // namespace

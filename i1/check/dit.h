@@ -5,7 +5,7 @@
 
 namespace i1 {
 
-/// Dual-stream cases: folders or files NAME.json with cases (config, stored_as),
+/// Dual-stream cases: files NAME.json with cases (config, keys, stored_as),
 /// NAME_weights.safetensors, NAME_cases.safetensors beside it; stages_*.safetensors of a case.
 extern const CheckFamily kCheckDit;
 

@@ -11,6 +11,8 @@
 
 namespace i1 {
 
+namespace fs = std::filesystem;
+
 void CheckReport::compare(const std::string& golden, const std::string& case_name,
                           const std::string& stage, const at::Tensor& found,
                           const at::Tensor& expected, double tolerance, const std::string& note) {
@@ -35,6 +37,22 @@ void CheckReport::exact(const std::string& golden, const std::string& case_name,
 void CheckReport::fail(const std::string& golden, const std::string& case_name,
                        const std::string& stage, const std::string& reason) {
   stages_.push_back({golden, case_name, stage, 0, 0, false, reason});
+}
+
+void CheckReport::leave_out(const fs::path& path, const std::string& reason) {
+  use(path);
+  left_out_.push_back(path.string() + ": " + reason);
+}
+
+void CheckReport::use(const fs::path& path) { used_.insert(fs::weakly_canonical(path)); }
+
+bool CheckReport::accounts_for(const fs::path& file) const {
+  fs::path path = fs::weakly_canonical(file);
+  while (!used_.contains(path)) {
+    if (path == path.parent_path()) return false;
+    path = path.parent_path();
+  }
+  return true;
 }
 
 bool CheckReport::passed() const {

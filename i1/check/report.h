@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,11 +38,15 @@ class CheckReport {
   void fail(const std::string& golden, const std::string& case_name, const std::string& stage,
             const std::string& reason);
 
-  /// A golden of a known format that this version does not run, and why. Printed, neither passed
-  /// nor failed.
-  void leave_out(const std::string& golden, const std::string& reason) {
-    left_out_.push_back(golden + ": " + reason);
-  }
+  /// A file, or a folder with all that it holds, that this version does not run, and why. Printed,
+  /// neither passed nor failed.
+  void leave_out(const std::filesystem::path& path, const std::string& reason);
+
+  /// A case reads this file, or this folder with all that it holds.
+  void use(const std::filesystem::path& path);
+
+  /// Whether a case reads the file or it is left out by name.
+  bool accounts_for(const std::filesystem::path& file) const;
 
   const std::vector<StageResult>& stages() const { return stages_; }
   const std::vector<std::string>& left_out() const { return left_out_; }
@@ -50,10 +55,12 @@ class CheckReport {
  private:
   std::vector<StageResult> stages_;
   std::vector<std::string> left_out_;
+  std::set<std::filesystem::path> used_;  // canonical
 };
 
-/// One family of golden files. `matches` looks at names and headers only; `run` adds to the report
-/// and throws UserError only where the golden itself is damaged.
+/// One family of golden files. `matches` goes by what a file or folder holds, so that another case
+/// of the same format is found under any name; `run` adds to the report and throws UserError only
+/// where the golden itself is damaged.
 struct CheckFamily {
   const char* name;
   const char* what;  ///< one line for --help

@@ -11,12 +11,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "i1/check/golden_files.h"
 #include "i1/core/error.h"
 #include "i1/core/fields.h"
-#include "i1/core/files.h"
-#include "i1/io/safetensors.h"
 #include "i1/text/t5gemma.h"
 
 namespace i1 {
@@ -42,7 +40,7 @@ class Case {
   Case(const fs::path& path, T5GemmaEncoder encoder, at::Device device, CheckReport& report)
       : path_(path.string()),
         name_(path.stem().string()),
-        tensors_(read_safetensors(path).tensors),
+        tensors_(read_golden(path, report)),
         encoder_(std::move(encoder)),
         device_(device),
         report_(report) {
@@ -66,11 +64,7 @@ class Case {
 
  private:
   bool has(const std::string& key) const { return tensors_.contains(key); }
-  const at::Tensor& operator[](const std::string& key) const {
-    const auto found = tensors_.find(key);
-    check_user(found != tensors_.end(), path_, ": no tensor \"", key, "\"");
-    return found->second;
-  }
+  const at::Tensor& operator[](const std::string& key) const { return take(tensors_, key, path_); }
   at::Tensor valid_rows() const { return (*this)["attention_mask"] != 0; }
   double tolerance(const Variant& variant) const {
     const bool is_long = (*this)["input_ids"].size(1) >= 256;
@@ -197,10 +191,10 @@ void check_tensor_list(const fs::path& file, CheckReport& report) {
   std::string config_path = file.string();
   const std::string ending = "_tensors.json";
   config_path.replace(config_path.size() - ending.size(), ending.size(), "_config.json");
-  const nlohmann::json list =
-      nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json list = read_json(file, report);
   check_user(list.is_object() && list.contains("shapes") && list["shapes"].is_object(),
              file.string(), ": no object \"shapes\"");
+  report.use(config_path);
   T5GemmaEncoder encoder = t5gemma_shapes(read_t5gemma_config(config_path));
   int64_t num_different = 0, num_tensors = 0, num_values = 0;
   for_each_tensor(encoder, "model.encoder", [&](const std::string& key, at::Tensor& tensor) {
@@ -217,22 +211,25 @@ void check_tensor_list(const fs::path& file, CheckReport& report) {
 }
 
 bool is_tensor_list(const fs::path& path) {
-  return path.filename().string().ends_with("_encoder_tensors.json");
+  return path.filename().string().ends_with("_tensors.json") &&
+         has_keys(peek_json(path), {"shapes", "parameter_count"});
 }
 
 bool is_case(const fs::path& path) {
-  if (path.extension() != ".safetensors" || !path.stem().string().starts_with("case_"))
-    return false;
-  const TensorMap tensors = read_safetensors(path).tensors;
-  return tensors.contains("input_ids") && tensors.contains("undefined_rows");
+  const TensorNames file = peek_tensors(path);
+  return file.has("input_ids") && file.has("attention_mask") && file.has("undefined_rows");
 }
 
 bool matches(const fs::path& path) { return is_tensor_list(path) || is_case(path); }
 
 void run(const fs::path& path, const std::string& device, CheckReport& report) {
   if (is_tensor_list(path)) return check_tensor_list(path, report);
-  Case(path, load_t5gemma(weights_folder(path), at::Device(device)), at::Device(device), report)
-      .run();
+  const fs::path weights = weights_folder(path);
+  for (const auto& entry : fs::directory_iterator(weights)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "config.json" || name.starts_with("model")) report.use(entry.path());
+  }
+  Case(path, load_t5gemma(weights, at::Device(device)), at::Device(device), report).run();
 }
 
 }  // namespace

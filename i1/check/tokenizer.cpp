@@ -62,12 +62,15 @@ fs::path find_file(const fs::path& folder, const std::string& ending) {
   return found.empty() ? fs::path() : *std::min_element(found.begin(), found.end());
 }
 
-std::unique_ptr<Tokenizer> load(const fs::path& folder, const std::string& name) {
+std::unique_ptr<Tokenizer> load(const fs::path& folder, const std::string& name,
+                                CheckReport& report) {
   const fs::path file = find_file(folder, name);
   const fs::path config = find_file(folder, "tokenizer_config.json");
   if (file.empty()) return nullptr;
   UnpackedFolder unpacked;
   unpacked.add(file, name);
+  report.use(file);
+  if (!config.empty()) report.use(config);
   if (!config.empty()) unpacked.add(config, "tokenizer_config.json");
   return std::make_unique<Tokenizer>(load_tokenizer(unpacked.path()));
 }
@@ -75,8 +78,9 @@ std::unique_ptr<Tokenizer> load(const fs::path& folder, const std::string& name)
 struct Tokenizers {
   std::unique_ptr<Tokenizer> json, sentencepiece;
 
-  explicit Tokenizers(const fs::path& folder)
-      : json(load(folder, "tokenizer.json")), sentencepiece(load(folder, "tokenizer.model")) {}
+  Tokenizers(const fs::path& folder, CheckReport& report)
+      : json(load(folder, "tokenizer.json", report)),
+        sentencepiece(load(folder, "tokenizer.model", report)) {}
 };
 
 // Counts texts a stage and group, and remembers the first that differs.
@@ -142,6 +146,7 @@ void check_padded(const json& line, int64_t number, const Tokenizers& tokenizers
 }
 
 void check_list(const fs::path& path, const Tokenizers& tokenizers, CheckReport& report) {
+  report.use(path);
   std::ifstream file(path);
   std::string text;
   Tally tally;
@@ -179,10 +184,11 @@ bool matches(const fs::path& path) {
 }
 
 void run(const fs::path& path, const std::string&, CheckReport& report) {
-  const Tokenizers tokenizers(fs::is_directory(path) ? path : fs::absolute(path).parent_path());
+  const Tokenizers tokenizers(fs::is_directory(path) ? path : fs::absolute(path).parent_path(),
+                              report);
   for (const fs::path& list : lists_in(path)) {
     if (list.stem().string().starts_with("qwen")) {
-      report.leave_out(list.string(), "this version has no byte-level tokenizer (Qwen3)");
+      report.leave_out(list, "this version has no byte-level tokenizer (Qwen3)");
     } else {
       check_list(list, tokenizers, report);
     }

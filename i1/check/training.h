@@ -4,8 +4,9 @@
 
 namespace i1 {
 
-/// Training: gradients.json, trajectory.json, rectified_flow.json, itstime.json, each with the
-/// safetensors beside it.
+/// Training: JSON files of gradients, of optimizer trajectories, of rectified flow (each with the
+/// safetensors of its name beside it), of the steps at which checkpoints are written and of the
+/// distributions of initial weights.
 extern const CheckFamily kCheckTraining;
 
 }  // namespace i1

@@ -4,15 +4,21 @@
 #include <ATen/ops/abs.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/pixel_unshuffle.h>
-#include <ATen/ops/round.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/scalar_tensor.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
+#include "i1/check/golden_files.h"
+#include "i1/check/vae_lists.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
-#include "i1/io/safetensors.h"
+#include "i1/io/image.h"
 #include "i1/vae/latent_scaling.h"
 #include "i1/vae/vae.h"
 
@@ -21,9 +27,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kWeights = "diffusion_pytorch_model.safetensors";
+
 // goldens/vae/README.md, "Tolerances".
 constexpr double kTolerance = 1e-4, kScalingTolerance = 1e-5;
 constexpr double kMaxShareOfBytesOff = 5e-4;  // by one step; none by more
+// x / 127.5 - 1 against (x / 255) * 2 - 1: three roundings of values up to two.
+constexpr double kByteTolerance = 3 * 0x1p-23;
+constexpr double kPsnrTolerance = 0.01;  // psnr.json gives three decimals; single bytes may differ
+
+// z * std + mean, each step rounded to bfloat16: a unit of the largest result.
+double bfloat16_tolerance(const at::Tensor& expected) {
+  return at::abs(expected).max().item<double>() * 0x1p-7;
+}
 
 struct Golden {
   std::string name;
@@ -31,23 +47,23 @@ struct Golden {
   CheckReport& report;
 
   bool has(const std::string& key) const { return tensors.contains(key); }
-  const at::Tensor& operator[](const std::string& key) const {
-    const auto found = tensors.find(key);
-    check_user(found != tensors.end(), name, ": no tensor \"", key, "\"");
-    return found->second;
-  }
+  const at::Tensor& operator[](const std::string& key) const { return take(tensors, key, name); }
   void compare(const std::string& case_name, const std::string& key, const at::Tensor& found,
                double tolerance = kTolerance) const {
     report.compare(name, case_name, key, found, (*this)[key], tolerance);
   }
   // Pictures may differ by one step where float32 falls on the other side of a half.
-  void compare_bytes(const std::string& case_name, const std::string& key,
-                     const at::Tensor& found) const {
-    const at::Tensor difference = at::abs(found.to(at::kInt) - (*this)[key].to(at::kInt));
+  void compare_bytes(const std::string& case_name, const std::string& stage,
+                     const at::Tensor& found, const at::Tensor& expected) const {
+    if (found.sizes() != expected.sizes()) {
+      return report.fail(name, case_name, stage,
+                         concat("found shape ", found.sizes(), ", expected ", expected.sizes()));
+    }
+    const at::Tensor difference = at::abs(found.to(at::kInt) - expected.to(at::kInt));
     const bool is_close =
         difference.max().item<int>() <= 1 &&
         difference.count_nonzero().item<double>() <= kMaxShareOfBytesOff * found.numel();
-    report.exact(name, case_name, key, is_close ? 0 : difference.count_nonzero().item<int64_t>());
+    report.exact(name, case_name, stage, is_close ? 0 : difference.count_nonzero().item<int64_t>());
   }
   // Names of cases: what precedes `suffix` in keys of the form "<case><suffix>".
   std::vector<std::string> cases(const std::string& suffix) const {
@@ -77,6 +93,10 @@ void check_scaling(const Golden& golden, const std::string& name) {
 void check_autoencoder_cases(const Autoencoder& vae, const Golden& golden) {
   for (const std::string& name : golden.cases(".image")) {
     const std::string prefix = name + ".";
+    if (golden.has(prefix + "image_u8_hwc")) {
+      golden.compare(name, prefix + "image",
+                     to_pixels(golden[prefix + "image_u8_hwc"].unsqueeze(0)), kByteTolerance);
+    }
     const Moments moments = encode(vae, golden[prefix + "image"]);
     golden.compare(name, prefix + "mean", moments.mean);
     golden.compare(name, prefix + "logvar", moments.log_variance);
@@ -88,6 +108,7 @@ void check_autoencoder_cases(const Autoencoder& vae, const Golden& golden) {
   for (const std::string& name : golden.cases(".moments")) {
     const std::string prefix = name + ".";
     const Moments moments = split_moments(golden[prefix + "moments"]);
+    golden.compare(name, prefix + "mean", moments.mean);
     golden.compare(name, prefix + "logvar", moments.log_variance);
     // Elementwise, values up to e^10: the mean, the exponential, the product and the sum round once
     // each.
@@ -100,7 +121,16 @@ void check_autoencoder_cases(const Autoencoder& vae, const Golden& golden) {
     check_scaling(golden, name);
     const at::Tensor decoded = decode(vae, golden[prefix + "z_raw"]);
     golden.compare(name, prefix + "decoded", decoded);
-    golden.compare_bytes(name, prefix + "u8_hwc", to_bytes(decoded));
+    golden.compare_bytes(name, prefix + "u8_hwc", to_bytes(decoded), golden[prefix + "u8_hwc"]);
+  }
+  if (golden.has("layout.latent")) {  // where a channel of statistics lies in a 2x2 cell
+    golden.compare("layout", "layout.patchified", at::pixel_unshuffle(golden["layout.latent"], 2),
+                   0);
+  }
+  if (golden.has("bf16.z")) {
+    golden.compare("bf16", "bf16.z_raw",
+                   denormalize_latents(golden["bf16.z"], flux2_latent_statistics()),
+                   bfloat16_tolerance(golden["bf16.z_raw"]));
   }
   for (const char* dtype : {"fp32", "bf16"}) {
     const std::string prefix = std::string(dtype) + ".";
@@ -132,15 +162,17 @@ void check_stages(const Golden& golden, const std::string& prefix, Run&& run) {
 }
 
 void check_autoencoder(const fs::path& folder, const std::string& device, CheckReport& report) {
-  if (read_file(folder / "config.json").find("AutoencoderKLQwenImage") != std::string::npos) {
-    return report.leave_out(folder.string(), "this version has no Qwen-Image autoencoder");
+  if (read_file(folder / "config.json").find(kQwenImage) != std::string::npos) {
+    return report.leave_out(folder, kNoQwenImage);
   }
   Autoencoder vae = load_autoencoder(folder);
+  report.use(folder / "config.json");
+  report.use(folder / kWeights);
   for_each_tensor(vae, "", [&](const std::string&, at::Tensor& tensor) {
     tensor = tensor.to(at::Device(device));
   });
   const auto read = [&](const fs::path& path) {
-    TensorMap tensors = read_safetensors(path).tensors;
+    TensorMap tensors = read_golden(path, report);
     for (auto& [key, tensor] : tensors) tensor = tensor.to(at::Device(device));
     return Golden{path.string(), std::move(tensors), report};
   };
@@ -172,6 +204,42 @@ fs::path taef2_weights(const fs::path& golden) {
                   ": needs weights/taef2/taef2.safetensors; name it with I1_TAEF2");
 }
 
+double psnr(const at::Tensor& found, const at::Tensor& expected) {  // of bytes, in dB
+  const double error =
+      at::pow(found.to(at::kDouble) - expected.to(at::kDouble), 2).mean().item<double>();
+  return 10 * std::log10(255.0 * 255.0 / error);
+}
+
+at::Tensor picture_bytes(const fs::path& path, CheckReport& report) {  // (1, H, W, 3)
+  report.use(path);
+  Image image = read_image(path);
+  return at::from_blob(image.pixels.data(), {1, image.height, image.width, 3}, at::kByte).clone();
+}
+
+// A whole picture through TAEF2, where it is there: ../images/NAME.png -> NAME.latent, NAME_rec.png
+// and its PSNR.
+void check_taef2_picture(const Taef2& vae, const fs::path& folder, const Golden& cases,
+                         const std::string& name, at::Device device) {
+  const fs::path picture = folder.parent_path() / "images" / (name + ".png"),
+                 decoded = folder / (name + "_rec.png"), listed = folder / "psnr.json";
+  if (fs::exists(picture)) {
+    const at::Tensor bytes = picture_bytes(picture, cases.report);
+    const at::Tensor pixels = bytes.permute({0, 3, 1, 2}).to(device, at::kFloat) / 255;
+    cases.compare(name, name + ".latent", encode(vae.encoder, pixels));
+  }
+  if (!fs::exists(decoded)) return;
+  const at::Tensor expected = picture_bytes(decoded, cases.report);
+  const at::Tensor image = decode(vae.decoder, cases[name + ".latent"].to(device));  // in [0, 1]
+  const at::Tensor found = to_bytes(image * 2 - 1).to(at::kCPU);
+  cases.compare_bytes(name, name + "_rec.png", found, expected);
+  if (!fs::exists(picture) || !fs::exists(listed)) return;
+  const nlohmann::json entry = read_json(listed, cases.report).value(name, nlohmann::json());
+  if (!entry.contains("psnr_db")) return;
+  cases.report.compare(cases.name, name, "psnr.json",
+                       at::scalar_tensor(psnr(found, picture_bytes(picture, cases.report))),
+                       at::scalar_tensor(entry["psnr_db"].get<double>()), kPsnrTolerance);
+}
+
 void check_taef2(const fs::path& folder, const std::string& device, CheckReport& report) {
   Taef2 vae = load_taef2(taef2_weights(folder));
   for_each_tensor(vae, "", [&](const std::string&, at::Tensor& tensor) {
@@ -179,13 +247,15 @@ void check_taef2(const fs::path& folder, const std::string& device, CheckReport&
   });
   const fs::path cases_path = folder / "cases.safetensors",
                  stages_path = folder / "stages.safetensors";
-  const Golden cases{cases_path.string(), read_safetensors(cases_path).tensors, report};
+  const Golden cases{cases_path.string(), read_golden(cases_path, report), report};
   for (const std::string& name : cases.cases(".decoded")) {
     cases.compare(name, name + ".decoded",
                   decode(vae.decoder, cases[name + ".latent"].to(at::Device(device))));
   }
+  for (const std::string& name : cases.cases(".latent"))
+    check_taef2_picture(vae, folder, cases, name, at::Device(device));
   if (!fs::exists(stages_path)) return;
-  const Golden stages{stages_path.string(), read_safetensors(stages_path).tensors, report};
+  const Golden stages{stages_path.string(), read_golden(stages_path, report), report};
   check_stages(stages, "stages.", [&](const Observer& observer) {
     encode(vae.encoder, stages["encoder.input"].to(at::Device(device)), &observer);
     decode(vae.decoder, stages["decoder.input"].to(at::Device(device)), &observer);
@@ -193,7 +263,7 @@ void check_taef2(const fs::path& folder, const std::string& device, CheckReport&
 }
 
 void check_latent_scaling(const fs::path& file, CheckReport& report) {
-  const Golden golden{file.string(), read_safetensors(file).tensors, report};
+  const Golden golden{file.string(), read_golden(file, report), report};
   for (const std::string& name : golden.cases("/scale_in")) {
     const LatentStatistics& statistics = flux2_latent_statistics();
     golden.compare(name, name + "/scale_out",
@@ -204,21 +274,26 @@ void check_latent_scaling(const fs::path& file, CheckReport& report) {
   }
 }
 
-bool is_autoencoder(const fs::path& path) {
-  return fs::exists(path / "diffusion_pytorch_model.safetensors");
-}
+bool is_autoencoder(const fs::path& path) { return fs::exists(path / kWeights); }
+// Latents and pictures without weights: those of TAEF2 lie elsewhere.
 bool is_taef2(const fs::path& path) {
-  return path.filename() == "taef2" && fs::exists(path / "cases.safetensors");
+  const TensorNames cases = peek_tensors(path / "cases.safetensors");
+  const auto is_latent = [](const std::string& name) { return name.ends_with(".latent"); };
+  return !is_autoencoder(path) && std::any_of(cases.names.begin(), cases.names.end(), is_latent);
 }
 bool is_latent_scaling(const fs::path& path) {
-  return path.filename() == "latent_scaling.safetensors";
+  const TensorNames file = peek_tensors(path);
+  const auto is_input = [](const std::string& name) { return name.ends_with("/scale_in"); };
+  return std::any_of(file.names.begin(), file.names.end(), is_input);
 }
 
 bool matches(const fs::path& path) {
-  return is_autoencoder(path) || is_taef2(path) || is_latent_scaling(path);
+  return is_autoencoder(path) || is_taef2(path) || is_latent_scaling(path) ||
+         is_vae_list(peek_json(path));
 }
 
 void run(const fs::path& path, const std::string& device, CheckReport& report) {
+  if (is_vae_list(peek_json(path))) return check_vae_list(path, report);
   if (is_latent_scaling(path)) return check_latent_scaling(path, report);
   if (is_taef2(path)) return check_taef2(path, device, report);
   check_autoencoder(path, device, report);
