@@ -73,29 +73,30 @@ at::Tensor picture_noise(const Request& request, int64_t latent_channels) {
       stream);
 }
 
-// The conditional half of the batch, then the unconditional one: the null caption under each
-// prompt's own mask, or the negative prompt where there is one.
-Condition Pipeline::encode(const std::vector<Request>& requests) const {
+// The conditional half of the batch, then, where guidance needs it, the unconditional one: the null
+// caption under each prompt's own mask, or the negative prompt where there is one.
+Condition Pipeline::encode(const std::vector<Request>& requests, bool is_guided) const {
   const int64_t T = bundle_.config.model.num_text_tokens;
   std::vector<std::vector<int64_t>> ids;
-  for (const bool is_negative : {false, true}) {
-    for (const Request& request : requests) {
-      const std::string& text = is_negative ? request.negative_prompt : request.prompt;
-      ids.push_back(bundle_.tokenizer.encode(text, static_cast<size_t>(T)));
-    }
+  const auto add = [&](const std::string& prompt) {
+    ids.push_back(bundle_.tokenizer.encode(prompt, static_cast<size_t>(T)));
+  };
+  for (const Request& request : requests) add(request.prompt);
+  if (is_guided) {
+    for (const Request& request : requests) add(request.negative_prompt);
   }
   TextEncoderOptions options;
   options.compute_dtype = dtype_;
   const PackedText text = encode_text(bundle_.text_encoder, ids, T, options);
   const Adapter& adapter = bundle_.backbone.text_encoder_adapter;
-  const Captions null_caption = captions_from_padded(adapter.learnable_null_caption);
-  const Captions captions = join(to_captions(text), null_caption);
+  Captions captions = to_captions(text);
+  if (is_guided) captions = join(captions, captions_from_padded(adapter.learnable_null_caption));
   const at::Tensor adapted = adapt(adapter, bundle_.config.model, captions);  // (R, D)
 
   const int64_t null_begin = captions.row_offsets[ids.size()];
   const size_t B = requests.size();
   std::vector<CaptionRows> rows;
-  for (size_t i = 0; i < 2 * B; ++i) {
+  for (size_t i = 0; i < ids.size(); ++i) {
     const bool is_null = i >= B && requests[i - B].negative_prompt.empty();
     if (is_null) {
       rows.push_back({null_begin, text.prompts[i - B].num_tokens});
@@ -109,7 +110,8 @@ Condition Pipeline::encode(const std::vector<Request>& requests) const {
 at::Tensor Pipeline::sample(const std::vector<Request>& requests,
                             const StepObserver& on_step) const {
   const Request& first = requests.front();
-  const Condition condition = encode(requests);
+  const bool is_guided = first.guidance_scale != 1;  // else guidance is the conditional half itself
+  const Condition condition = encode(requests, is_guided);
   const Layout layout = make_layout(bundle_.backbone, first.height / kPixelsPerLatent,
                                     first.width / kPixelsPerLatent, condition);
   const Guidance guidance = {first.guidance_scale, first.guidance_rescale, first.guidance_start};
@@ -117,6 +119,7 @@ at::Tensor Pipeline::sample(const std::vector<Request>& requests,
   for (const Request& request : requests)
     noise.push_back(picture_noise(request, bundle_.config.model.latent_channels));
   const auto guided_velocity = [&](const at::Tensor& x_t, double t) {
+    if (!is_guided) return velocity(bundle_.backbone, x_t, condition, layout);  // (B, C, h, w)
     const at::Tensor both =
         velocity(bundle_.backbone, at::cat({x_t, x_t}), condition, layout);  // (2B, C, h, w)
     const std::vector<at::Tensor> halves = at::chunk(both, 2);

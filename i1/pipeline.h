@@ -33,7 +33,7 @@ class Pipeline {
   const BundleConfig& config() const { return bundle_.config; }
 
  private:
-  Condition encode(const std::vector<Request>& requests) const;
+  Condition encode(const std::vector<Request>& requests, bool is_guided) const;
   at::Tensor sample(const std::vector<Request>& requests, const StepObserver& on_step) const;
 
   Bundle bundle_;

@@ -1,0 +1,159 @@
+// Bundles on their way to a folder and back, and requests on theirs to text and a command.
+#include "i1/bundle.h"
+
+#include <ATen/ATen.h>
+
+#include "i1/core/config.h"
+#include "i1/pipeline_testing.h"
+
+namespace i1 {
+namespace {
+
+using namespace i1::testing;
+namespace fs = std::filesystem;
+
+// FOLDER/tiny, which finds the autoencoder that the sources hold.
+fs::path save_tiny(const fs::path& folder, int64_t max_shard_bytes = 15'000'000) {
+  Bundle bundle = tiny_bundle();
+  bundle.config.vae = fs::absolute("weights/taef2").string();
+  save_bundle(folder / "tiny", bundle.config, bundle.backbone, bundle.text_encoder,
+              tiny_tokenizer(), max_shard_bytes);
+  return folder / "tiny";
+}
+
+// Matrices are rounded to 127 steps of their row's largest value, vectors to bfloat16.
+template <class Net>
+void expect_close(Net stored, Net found) {
+  for_each_tensor_pair(stored, found, [](const std::string& key, at::Tensor& a, at::Tensor& b) {
+    ASSERT_EQ(a.sizes(), b.sizes()) << key;
+    const double largest = a.abs().max().item<double>();
+    EXPECT_LE((a - b).abs().max().item<double>(), 0.51 / 127 * largest + 1e-12) << key;
+  });
+}
+
+TEST(Bundle, ComesBackWithinItsRounding) {
+  for (const int64_t max_shard_bytes : {15'000'000, 20'000}) {
+    const fs::path folder = save_tiny(fresh_folder("comes_back"), max_shard_bytes);
+    const Bundle found = load_bundle(folder, at::kCPU, at::kFloat);
+    Bundle stored = tiny_bundle();
+    stored.config.vae = found.config.vae;
+    EXPECT_EQ(to_json(found.config), to_json(stored.config));
+    // Left out: what no picture depends on.
+    EXPECT_FALSE(found.backbone.t_embedder);
+    stored.backbone.t_embedder.reset();
+    Block& last = stored.backbone.out_blocks.back();
+    EXPECT_EQ(found.backbone.out_blocks.back().mlp_text.w12->weight.abs().sum().item<double>(), 0);
+    for_each_tensor(last.mlp_text, "",
+                    [](const std::string&, at::Tensor& tensor) { tensor = tensor * 0; });
+    for_each_tensor(last.attn.proj_text, "",
+                    [](const std::string&, at::Tensor& tensor) { tensor = tensor * 0; });
+    expect_close(stored.backbone, found.backbone);
+    expect_close(stored.text_encoder, found.text_encoder);
+    EXPECT_EQ(found.tokenizer.encode("a red bar"), stored.tokenizer.encode("a red bar"));
+  }
+}
+
+TEST(Bundle, TheSameModelGivesTheSameFiles) {
+  const fs::path one = save_tiny(fresh_folder("one")), other = save_tiny(fresh_folder("other"));
+  int64_t num_files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(one)) {
+    if (!entry.is_regular_file()) continue;
+    ++num_files;
+    EXPECT_EQ(read_file(entry.path()), read_file(other / fs::relative(entry.path(), one)))
+        << entry.path();
+  }
+  EXPECT_GE(num_files, 6);
+}
+
+TEST(Bundle, ReplacesAModelAndNothingElse) {
+  const fs::path folder = fresh_folder("replaced");
+  save_tiny(folder);
+  write_file_atomically(folder / "tiny/old", "left over");
+  save_tiny(folder);
+  EXPECT_FALSE(fs::exists(folder / "tiny/old"));
+  fs::remove(folder / "tiny/bundle.json");
+  expect_error("is there and is no model, so it is not replaced", [&] { save_tiny(folder); });
+  EXPECT_TRUE(fs::exists(folder / "tiny/text_encoder/config.json"));
+}
+
+TEST(Bundle, DamagedFoldersAreNamed) {
+  const auto refuses = [](const std::string& expected, auto&& damage) {
+    const fs::path folder = save_tiny(fresh_folder("damaged"));
+    damage(folder);
+    SCOPED_TRACE(expected);
+    expect_error(expected, [&] { load_bundle(folder, at::kCPU, at::kFloat); });
+  };
+  const auto change_config = [](const std::string& assignment) {
+    return [=](const fs::path& folder) {
+      BundleConfig config;
+      from_json(config, nlohmann::json::parse(read_file(folder / "bundle.json")), "here");
+      set_field(config, assignment);
+      write_file_atomically(folder / "bundle.json", to_json(config).dump());
+    };
+  };
+  refuses("bundle.json: cannot be opened",
+          [](const fs::path& folder) { fs::remove(folder / "bundle.json"); });
+  refuses("bundle.json: expected a JSON object",
+          [](const fs::path& folder) { write_file_atomically(folder / "bundle.json", "{\"na"); });
+  refuses("bundle.json: depth is 0", change_config("model.depth=0"));
+  refuses("has shape", change_config("model.text_width=32"));
+  refuses("no tensor \"in_blocks.1", change_config("model.depth=5"));
+  refuses("nowhere", change_config("vae=nowhere"));
+  refuses("tokenizer", [](const fs::path& folder) { fs::remove_all(folder / "tokenizer"); });
+  refuses("text_encoder", [](const fs::path& folder) { fs::remove_all(folder / "text_encoder"); });
+}
+
+TEST(Bundle, IsFoundByNameOrPath) {
+  const fs::path root = fresh_folder("found");
+  fs::create_directories(root / "weights");
+  fs::create_directories(root / "build/release");
+  const fs::path tiny = save_tiny(root / "weights");
+  EXPECT_EQ(find_bundle("tiny", root / "build/release"), tiny);
+  EXPECT_EQ(find_bundle(tiny.string(), "/"), tiny);
+  EXPECT_EQ(find_weights("tiny", root / "build"), tiny);
+  expect_error(
+      "model \"tin\": no bundled model of that name and no folder with bundle.json; bundled: tiny",
+      [&] { find_bundle("tin", root / "build"); });
+  expect_error("no such file or folder, and not in weights/ either",
+               [&] { find_weights("tin", root / "build"); });
+}
+
+TEST(Request, ComesBackFromTheTextThatAPictureCarries) {
+  Request request;
+  request.prompt = "a \"red\" square\n\xc3\xa9";
+  request.seed = UINT64_MAX;
+  request.guidance_scale = 0.1;
+  request.width = 64;
+  const Request found = request_from_text(request_to_text(request), "here");
+  EXPECT_EQ(to_json(found), to_json(request));
+  request.prompt = "\xff\xfe";  // not UTF-8: stored with replacement characters
+  EXPECT_EQ(request_from_text(request_to_text(request), "here").prompt, "\xef\xbf\xbd\xef\xbf\xbd");
+  expect_error("here: expected a JSON object", [] { request_from_text("words", "here"); });
+  expect_error("here: unknown field \"promt\"; nearest: \"prompt\"",
+               [] { request_from_text("{\"promt\": 1}", "here"); });
+}
+
+TEST(Request, TheCommandIsQuotedForAShellAndLeavesOutWhatIsDefault) {
+  Request request;
+  request.prompt = "it's $HOME";
+  request.width = request.height = 32;
+  request.num_steps = 4;
+  request.guidance_scale = 0.1;
+  request.compute_dtype = "float32";
+  EXPECT_EQ(command_line(request, "out.png"),
+            "i1 generate 'it'\\''s $HOME' --model 'nano' --size 32x32 --seed 0 --steps 4 "
+            "--cfg-scale 0.1 --cfg-rescale 1.0 --schedule shifted --shift 0.3 --dtype float32 "
+            "--output 'out.png'");
+  request.negative_prompt = "dull";
+  request.prompt_index = 3;
+  request.image_index = 2;
+  request.guidance_start = 0.5;
+  request.schedule = "uniform";
+  EXPECT_EQ(command_line(request, "out.png"),
+            "i1 generate 'it'\\''s $HOME' --model 'nano' --negative-prompt 'dull' --size 32x32 "
+            "--seed 0 --first-prompt 3 --first-image 2 --steps 4 --cfg-scale 0.1 --cfg-rescale 1.0 "
+            "--guidance-start 0.5 --schedule uniform --dtype float32 --output 'out.png'");
+}
+
+}  // namespace
+}  // namespace i1
