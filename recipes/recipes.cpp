@@ -33,8 +33,10 @@ std::vector<TrainConfig> find_recipe(const std::string& name) {
   for (const Entry& entry : kRecipes) {
     if (name == entry.name) return entry.stages();
   }
-  throw UserError(
-      concat("unknown recipe \"", name, "\"; nearest: \"", nearest(name, recipe_names()), "\""));
+  std::string known;
+  for (const Entry& entry : kRecipes) known += std::string(known.empty() ? "" : ", ") + entry.name;
+  throw UserError(concat("unknown recipe \"", name, "\"; nearest: \"",
+                         nearest(name, recipe_names()), "\"; there are ", known));
 }
 
 }  // namespace i1

@@ -24,8 +24,8 @@ TrainConfig quick_start();
 /// Names that `find_recipe` takes.
 std::vector<std::string> recipe_names();
 
-/// The stages of a recipe by name, most of them one. Throws UserError, naming the nearest, for an
-/// unknown one.
+/// The stages of a recipe by name, most of them one. Throws UserError, naming the nearest and all
+/// that there are, for an unknown one.
 std::vector<TrainConfig> find_recipe(const std::string& name);
 
 }  // namespace i1
