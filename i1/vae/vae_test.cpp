@@ -3,6 +3,7 @@
 #include "i1/vae/vae.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -204,6 +205,27 @@ TEST(Taef2, SizesThatAreNoMultipleOfEightAreRefused) {
   const Vae vae = Vae::load(kTaef2);
   expect_error("images are [1, 3, 8, 12]", [&] { vae.encode(at::zeros({1, 3, 8, 12})); });
   expect_error("multiples of 8", [&] { vae.encode(at::zeros({1, 3, 9, 8})); });
+}
+
+TEST(Taef2, ThreadsAndBatchSizesDoNotMoveABit) {
+  const Vae vae = Vae::load(kTaef2);
+  const int before = at::get_num_threads();
+  for (const int64_t side : {2, 4, 8, 16, 32}) {
+    const at::Tensor latents = at::randn({3, 32, side, side});
+    at::set_num_threads(1);
+    const at::Tensor pictures = vae.decode(latents), encoded = vae.encode(pictures);
+    for (const int threads : {1, 2, 3}) {
+      at::set_num_threads(threads);
+      EXPECT_TRUE(at::equal(vae.decode(latents), pictures)) << side << ", " << threads;
+      for (int64_t i = 0; i < 3; ++i) {
+        EXPECT_TRUE(at::equal(vae.decode(latents.narrow(0, i, 1))[0], pictures[i]))
+            << side << ", alone, " << threads;
+        EXPECT_TRUE(at::equal(vae.encode(pictures.narrow(0, i, 1))[0], encoded[i]))
+            << side << ", alone, " << threads;
+      }
+    }
+  }
+  at::set_num_threads(before);
 }
 
 // Bytes.
