@@ -68,11 +68,12 @@ void run_golden(const Golden& golden, const std::string& device, CheckReport& re
   } catch (const nlohmann::json::exception& error) {
     const std::string text = error.what();  // "[json.exception.out_of_range.403] key 'x' not found"
     refuse(text.substr(std::min(text.size(), text.find("] ") + 2)));
-  } catch (const std::out_of_range& error) {
+  } catch (const std::logic_error& error) {  // std::stoi, containers
     refuse(error.what());
   } catch (const c10::Error& error) {
-    if (std::string(error.what()).find("memory") != std::string::npos) throw;
-    refuse(error.what_without_backtrace());
+    const std::string text = error.what_without_backtrace();
+    if (text.find("memory") != std::string::npos) throw;
+    refuse(text);
   }
   check_user(report.stages().size() + report.left_out().size() > num_before, path,
              ": no case in it; expected at least one of the family ", golden.family->name);

@@ -43,9 +43,9 @@ fs::path stem_of(const fs::path& path) {
 
 // dtype, shape, sum, norm, first and last value of each tensor. Returns how many do not fit.
 int64_t count_different(const StoredTensors& tensors, const std::string& prefix,
-                        const json& expected, std::string& first) {
+                        const json& expected, const std::string& where, std::string& first) {
   int64_t num_different = 0;
-  for (const auto& [key, what] : expected.items()) {
+  for (const auto& [key, what] : entries_of(expected, where)) {
     const auto found = tensors.find(prefix + key);
     bool fits = found != tensors.end();
     if (fits) {
@@ -71,24 +71,24 @@ void check_contents(const fs::path& path, const WeightsFile& file, CheckReport& 
   const json own = listed.value(path.filename().string(), json::object());
   const std::string golden = path.string();
   report.exact(golden, "contents", "config",
-               own.contains("config") && file.values["config"] != own["config"]);
+               own.contains("config") && file.values.at("config") != own["config"]);
   int64_t num_listed = 0;
-  for (const auto& [section, tensors] : listed.items()) {
+  for (const auto& [section, tensors] : entries_of(listed, golden)) {
     const std::string prefix = section + ".";
     const auto some = file.tensors.lower_bound(prefix);
     if (section.ends_with(".pt") || some == file.tensors.end() || !some->first.starts_with(prefix))
       continue;
     std::string first;
-    const int64_t num_different = count_different(file.tensors, prefix, tensors, first);
+    const int64_t num_different = count_different(file.tensors, prefix, tensors, golden, first);
     report.exact(golden, "contents", section, num_different, first);
     num_listed += static_cast<int64_t>(tensors.size());
   }
   report.exact(golden, "contents", "no other tensors",
                static_cast<int64_t>(file.tensors.size()) - num_listed);
   if (!own.contains("step")) return;
-  report.exact(golden, "contents", "step", file.values["train_state"]["step"] != own["step"]);
+  report.exact(golden, "contents", "step", file.values.at("train_state").at("step") != own["step"]);
   report.exact(golden, "contents", "count",
-               file.values["train_state"]["opt"]["count"] != own["count"]);
+               file.values.at("train_state").at("opt").at("count") != own["count"]);
 }
 
 // Tables that were rebuilt for another resolution.
@@ -165,7 +165,8 @@ void check_jax(const fs::path& path, const std::string& device, CheckReport& rep
     found[name] = {numpy_name(tensor.info.dtype), tensor.info.shape};
   int64_t num_different =
       std::abs(static_cast<int64_t>(keys.size()) - static_cast<int64_t>(found.size()));
-  for (const auto& [name, what] : keys.items()) num_different += found[name] != what;
+  for (const auto& [name, what] : entries_of(keys, path.string()))
+    num_different += found[name] != what;
   report.exact(path.string(), "contents", "names, types and shapes", num_different);
   const TensorMap expected = read_golden(path.parent_path() / "expected.safetensors", report);
   const auto compare = [&](WeightsSide side, const std::string& name) {
@@ -182,7 +183,8 @@ void check_keys(const fs::path& path, CheckReport& report) {
   const json listed = read_json(path, report);
   const bool is_jax = listed.contains("shapes");
   TensorMap expected;  // without values
-  for (const auto& [name, what] : listed.at(is_jax ? "shapes" : "tensors").items()) {
+  for (const auto& [name, what] :
+       entries_of(listed.at(is_jax ? "shapes" : "tensors"), path.string())) {
     const std::vector<int64_t> shape = is_jax ? what : what.at("shape");
     expected[name] = at::empty(shape, at::TensorOptions().device(at::kMeta));
   }

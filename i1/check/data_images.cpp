@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "i1/check/data_cases.h"
+#include "i1/check/golden_files.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/data/digest.h"
@@ -37,19 +38,18 @@ void check_good_image(const DataGolden& golden, const json& item) {
                   item.at("stored_size").get<std::vector<int>>());
   }
   std::vector<int> below;
-  for (const auto& output : item.at("outputs").items()) {
-    const int resolution = std::stoi(output.key());
-    const std::string stage = output.key() + " px";
+  for (const auto& [size_name, output] : entries_of(item.at("outputs"), golden.path.string())) {
+    const int resolution = std::stoi(size_name);
+    const std::string stage = size_name + " px";
     const ImageSize size = resized_size(decoded.width, decoded.height, resolution);
     golden.expect(name, stage + " resized to", std::vector<int>{size.width, size.height},
-                  output.value().at("resized_to").get<std::vector<int>>());
+                  output.at("resized_to").get<std::vector<int>>());
     golden.expect(name, stage + " crop at", corner(size, resolution),
-                  output.value().at("crop_at").get<std::vector<int>>());
+                  output.at("crop_at").get<std::vector<int>>());
     const Image found = resize_and_crop(decoded, resolution);
-    golden.expect(name, stage, pixels_sha256(found),
-                  output.value().at("sha256").get<std::string>());
+    golden.expect(name, stage, pixels_sha256(found), output.at("sha256").get<std::string>());
     const fs::path picture =
-        golden.beside(fs::path("expected") / (name + "." + output.key() + ".png"));
+        golden.beside(fs::path("expected") / (name + "." + size_name + ".png"));
     if (fs::exists(picture)) {
       const Image expected = read_image(picture);
       golden.report.exact(golden.path.string(), name, stage + " pixels",

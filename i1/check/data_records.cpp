@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "i1/check/data_cases.h"
+#include "i1/check/golden_files.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/random.h"
@@ -218,32 +219,32 @@ void check_mixing(const DataGolden& golden) {
 }
 
 void check_subset(const DataGolden& golden) {
-  for (const auto& item : golden.cases.at("fingerprints").items()) {
-    golden.expect(item.key(), "fingerprint", std::to_string(fingerprint64(item.key())),
-                  item.value().get<std::string>());
+  const std::string path = golden.path.string();
+  for (const auto& [text, value] : entries_of(golden.cases.at("fingerprints"), path)) {
+    golden.expect(text, "fingerprint", std::to_string(fingerprint64(text)),
+                  value.get<std::string>());
   }
+  const auto kept_counts = entries_of(golden.cases.at("kept_of_10000"), path);
   for (const json& item : golden.cases.at("ids")) {
     const std::string id = item.at("tfds_id");
     golden.expect(id, "bucket", subset_bucket(id), item.at("bucket").get<int64_t>());
     golden.expect(id, "fingerprint", std::to_string(fingerprint64(id + "0")),
                   item.at("fingerprint64").get<std::string>());
     std::vector<double> kept;
-    for (const auto& fraction : golden.cases.at("kept_of_10000").items()) {
-      const double share = std::stod(fraction.key());
+    for (const auto& [fraction, count] : kept_counts) {
+      const double share = std::stod(fraction);
       if (is_in_subset(id, share)) kept.push_back(share);
     }
     std::sort(kept.begin(), kept.end());
     golden.expect(id, "kept at", kept, item.at("kept_at").get<std::vector<double>>());
   }
   // The golden's 10,000 examples: four shards of 2,500.
-  for (const auto& item : golden.cases.at("kept_of_10000").items()) {
+  for (const auto& [fraction, count] : kept_counts) {
     int64_t num_kept = 0;
     for (int64_t i = 0; i < 10000; ++i) {
-      num_kept +=
-          is_in_subset(example_id(shard_name(i / 2500, 4), i % 2500), std::stod(item.key()));
+      num_kept += is_in_subset(example_id(shard_name(i / 2500, 4), i % 2500), std::stod(fraction));
     }
-    golden.expect("10,000 examples", "kept at " + item.key(), num_kept,
-                  item.value().get<int64_t>());
+    golden.expect("10,000 examples", "kept at " + fraction, num_kept, count.get<int64_t>());
   }
 }
 

@@ -187,12 +187,12 @@ void check_stages(const fs::path& path, const CaseSet& set, const std::string& n
 
 void check_cases(const fs::path& path, const std::string& device, CheckReport& report) {
   const CaseSet set(path, report);
-  for (const auto& item : set.cases.items()) {
-    const Run run = run_model(set.model(item.key()), inputs_of(set, item.key()), device);
-    report.compare(path.string(), item.key(), "output", run.output,
-                   set.tensor(item.key() + "/output"), kTolerance);
-    const fs::path stages = path.parent_path() / ("stages_" + item.key() + ".safetensors");
-    if (fs::exists(stages)) check_stages(stages, set, item.key(), device, report);
+  for (const auto& [name, entry] : entries_of(set.cases, path.string())) {
+    const Run run = run_model(set.model(name), inputs_of(set, name), device);
+    report.compare(path.string(), name, "output", run.output, set.tensor(name + "/output"),
+                   kTolerance);
+    const fs::path stages = path.parent_path() / ("stages_" + name + ".safetensors");
+    if (fs::exists(stages)) check_stages(stages, set, name, device, report);
   }
 }
 

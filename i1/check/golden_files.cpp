@@ -41,6 +41,12 @@ TensorMap read_golden(const fs::path& path, CheckReport& report) {
   return read_safetensors(path).tensors;
 }
 
+std::map<std::string, json> entries_of(const json& value, const std::string& where) {
+  check_user(value.is_object(), where, ": found a JSON ", value.type_name(),
+             ", expected an object with an entry a case");
+  return value.get<std::map<std::string, json>>();
+}
+
 const at::Tensor& take(const TensorMap& tensors, const std::string& key, const std::string& where) {
   const auto found = tensors.find(key);
   check_user(found != tensors.end(), where, ": no tensor \"", key, "\"");

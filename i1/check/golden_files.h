@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@ namespace i1 {
 /// Throws UserError (file, place, what a whole one would have there) where it is damaged.
 nlohmann::json read_json(const std::filesystem::path& path, CheckReport& report);
 TensorMap read_golden(const std::filesystem::path& path, CheckReport& report);
+
+/// The entries of an object by key, such as one a case. Throws UserError where it is none.
+std::map<std::string, nlohmann::json> entries_of(const nlohmann::json& value,
+                                                 const std::string& where);
 
 /// Throws UserError where `tensors` of the file `where` have none of that name.
 const at::Tensor& take(const TensorMap& tensors, const std::string& key, const std::string& where);

@@ -65,7 +65,7 @@ void check_kind(const std::string& golden, const std::string& kind, const json& 
   const double of_std = kStandardErrors * std * std::sqrt((kurtosis - 1) / 4) * std::sqrt(2 / n);
   compare("mean", mean, expected.at("mean"), of_mean);
   compare("standard deviation", std, expected.at("std"), of_std);
-  for (const auto& [quantile, value] : expected.at("quantiles").items()) {
+  for (const auto& [quantile, value] : entries_of(expected.at("quantiles"), golden)) {
     const double p = std::stod(quantile);
     const double share = (values < value.get<double>()).to(at::kDouble).mean().item<double>();
     compare("share below quantile " + quantile, share, p,
@@ -83,7 +83,7 @@ void check_kind(const std::string& golden, const std::string& kind, const json& 
 void check_init_stats(const fs::path& path, CheckReport& report) {
   const json stored = read_json(path, report);
   const std::map<std::string, at::Tensor> values = initial_values(stored);
-  for (const auto& [kind, expected] : stored.at("kinds").items()) {
+  for (const auto& [kind, expected] : entries_of(stored.at("kinds"), path.string())) {
     const auto found = values.find(kind);
     if (found == values.end()) {
       report.fail(path.string(), kind, "values", "the model has no such tensor");

@@ -94,7 +94,7 @@ void check_uniform_grids(const fs::path& path, CheckReport& report) {
 
 // What the JSON file tells of each grid: its shortest and its longest step.
 void check_grid_steps(const fs::path& path, const json& grids, CheckReport& report) {
-  for (const auto& [name, entry] : grids.items()) {
+  for (const auto& [name, entry] : entries_of(grids, path.string())) {
     const std::optional<GridName> grid = grid_name(name);
     check_user(grid.has_value(), path.string(), ": time grid \"", name,
                "\"; expected a name like n50_shift0.3");

@@ -132,8 +132,8 @@ void check_gradients(const fs::path& path, CheckReport& report) {
   const json cases = read_json(path, report);
   const TensorMap weights = read_golden(beside(path, "_weights"), report);
   const TensorMap tensors = read_golden(beside(path, "_cases"), report);
-  for (const auto& item : cases.items())
-    check_gradient_case(path.string(), item.key(), item.value(), weights, tensors, report);
+  for (const auto& [name, entry] : entries_of(cases, path.string()))
+    check_gradient_case(path.string(), name, entry, weights, tensors, report);
 }
 
 struct Trajectory {
@@ -256,8 +256,8 @@ void check_trajectories(const fs::path& path, CheckReport& report) {
   const Trajectory golden = {path, read_json(path, report),
                              read_golden(beside(path, "_init"), report),
                              read_golden(beside(path, "_inputs"), report)};
-  for (const auto& run : golden.stored.at("runs").items())
-    check_run(golden, run.key(), run.value(), report);
+  for (const auto& [name, run] : entries_of(golden.stored.at("runs"), path.string()))
+    check_run(golden, name, run, report);
 }
 
 void check_rectified_flow(const fs::path& path, CheckReport& report) {
