@@ -1,6 +1,7 @@
 #include "i1/check/training.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -8,6 +9,7 @@
 #include <cmath>
 #include <map>
 
+#include "i1/check/activations.h"
 #include "i1/check/golden_files.h"
 #include "i1/check/init_stats.h"
 #include "i1/core/error.h"
@@ -118,14 +120,18 @@ void check_gradient_case(const std::string& path, const std::string& case_name, 
   Net compute = compute_net(state.weights, at::kFloat);
   Optimizer optimizer(config, state, compute);
   const std::vector<bool> dropped = entry.at("dropped");
-  const at::Tensor loss =
-      batch_loss(compute.backbone,
-                 golden_batch(tensors, "", path, dropped, lengths_of(entry.at("text_lengths")),
-                              compute.backbone, 0, static_cast<int64_t>(dropped.size())));
+  const std::vector<int64_t> lengths = lengths_of(entry.at("text_lengths"));
+  const NoisyBatch batch = golden_batch(tensors, "", path, dropped, lengths, compute.backbone, 0,
+                                        static_cast<int64_t>(dropped.size()));
+  const at::Tensor loss = batch_loss(compute.backbone, batch);
   compare_number(report, path, case_name, "loss", loss.item<double>(), entry.at("loss_float64"),
                  kGradientTolerance);
   optimizer.accumulate(loss);
   compare_gradients(path, case_name, entry, optimizer.gradients(), tensors, report);
+  const at::Tensor& stored_mask = take(tensors, "mask", path);
+  const at::Tensor mask = lengths.empty() ? at::ones_like(stored_mask) : stored_mask;
+  check_activations({path, case_name, batch, dropped, mask}, compute.backbone, tensors,
+                    kGradientTolerance, kGradientRelative, report);
 }
 
 void check_gradients(const fs::path& path, CheckReport& report) {
