@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "i1/kernels/column_sum.h"
+#include "i1/kernels/linear.h"
 
 namespace i1 {
 namespace {
@@ -26,7 +27,14 @@ struct JointLinear : torch::autograd::Function<JointLinear> {
                                 const at::Tensor& bias) {
       if (count == 0) return;
       at::Tensor part = y.narrow(0, begin, count);
-      at::addmm_out(part, bias, x.narrow(0, begin, count), weight.t());
+      const at::Tensor rows = x.narrow(0, begin, count), enough = with_enough_rows(rows);
+      in_fixed_order(x, enough.size(0), weight.size(0), [&] {
+        if (enough.is_same(rows)) {
+          at::addmm_out(part, bias, rows, weight.t());
+        } else {
+          part.copy_(at::addmm(bias, enough, weight.t()).narrow(0, 0, count));
+        }
+      });
     };
     apply_part(0, num_image_rows, weight_image, bias_image);
     apply_part(num_image_rows, num_text_rows, weight_text, bias_text);

@@ -5,9 +5,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 
 #include "i1/kernels/joint_linear.h"
+#include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
 #include "i1/kernels/swiglu.h"
 
@@ -41,7 +41,7 @@ Ffn make_ffn(const ModelConfig& config) {
 }
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x) {
-  return at::linear(x, linear.weight, linear.bias);
+  return i1::linear(x, linear.weight, linear.bias);
 }
 
 at::Tensor apply(const Norm& norm, const at::Tensor& x) {

@@ -4,13 +4,13 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
 
 #include "i1/core/error.h"
+#include "i1/kernels/linear.h"
 #include "i1/model/attention_heads.h"
 
 namespace i1 {
@@ -278,7 +278,7 @@ at::Tensor velocity(const DualStream& model, const at::Tensor& x_t, const Condit
   const int64_t B = x_t.size(0), M = layout.num_image_rows, P = model.config.patch_size;
   const at::Tensor& weight = model.patch_embed.weight;
   const at::Tensor patches = patchify(x_t.to(weight.scalar_type()), P);                // (M, C P P)
-  at::Tensor tokens = at::linear(patches, weight.flatten(1), model.patch_embed.bias);  // (M, D)
+  at::Tensor tokens = i1::linear(patches, weight.flatten(1), model.patch_embed.bias);  // (M, D)
   observe(observer, "patch_embed", tokens);
   tokens =
       (tokens.view({B, -1, model.config.hidden_size}) + layout.pos_embed).flatten(0, 1);  // (M, D)

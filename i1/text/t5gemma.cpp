@@ -11,7 +11,6 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/masked_fill.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/pow.h>
@@ -27,6 +26,7 @@
 
 #include "i1/core/error.h"
 #include "i1/kernels/attention.h"
+#include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
 
 namespace i1 {
@@ -59,7 +59,7 @@ at::Tensor rotate(const at::Tensor& x, const Rope& rope) {
 }
 
 at::Tensor linear(const at::Tensor& x, const T5GemmaWeight& layer) {
-  return at::linear(x, layer.weight.to(x.scalar_type()));
+  return i1::linear(x, layer.weight.to(x.scalar_type()));
 }
 
 at::Tensor norm_scale(const T5GemmaWeight& norm) { return norm.weight.to(at::kFloat) + 1; }

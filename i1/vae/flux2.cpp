@@ -6,13 +6,14 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/group_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include <algorithm>
+
+#include "i1/kernels/linear.h"
 
 namespace i1 {
 namespace {
@@ -37,7 +38,7 @@ struct Pass {
   }
 
   at::Tensor linear(const Affine& layer, const at::Tensor& x, const std::string& name) const {
-    at::Tensor y = at::linear(x, layer.weight, layer.bias);
+    at::Tensor y = i1::linear(x, layer.weight, layer.bias);
     observe(observer, name, y);
     return y;
   }
