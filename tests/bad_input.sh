@@ -157,8 +157,50 @@ expect 'not a safetensors file' inspect "$scratch/words"$'\n'"in a name"
 truncate -s 4T "$scratch/vast.safetensors" 2>/dev/null && expect 'vast.safetensors' inspect "$scratch/vast.safetensors"
 printf '\x89PNG\r\n\x1a\n' >"$scratch/cut.png"
 expect 'cut inside its header' inspect "$scratch/cut.png"
+
+# Goldens: what, where, and what a whole one would have.
 expect 'no such file' check "$scratch/nothing"
-mkdir "$scratch/plain"
+mkdir -p "$scratch/plain/deeper"
 expect 'nothing here is a golden' check "$scratch/plain"
+cp README.md "$scratch/plain/deeper/"
+echo '{"a": 1}' >"$scratch/plain/deeper/a.json"
+expect 'nothing here is a golden' check "$scratch/plain"
+expect 'nothing here is a golden' check "$scratch/plain/deeper/a.json"
+goldens=$scratch/goldens
+mkdir -p "$goldens"/{dit,steps,t5gemma,training}
+cp -r goldens/data/mixing "$goldens/"
+cp -r goldens/dit/{sampler,checkpoint_tiny_lean.pt} "$goldens/dit/"
+cp goldens/training/itstime.json "$goldens/steps/"
+cp goldens/training/gradients{.json,_cases.safetensors} "$goldens/training/"
+cp -r goldens/t5gemma/{tiny,case_short.safetensors} "$goldens/t5gemma/"
+cut_off() {  # cut_off FILE: half of it, alone and among whole ones
+  local size
+  size=$(stat -c %s "$goldens/$1")
+  cp "$goldens/$1" "$scratch/whole"
+  truncate -s $((size / 2)) "$goldens/$1"
+  expect "$1: " check "$goldens/$1"
+  expect "$1: " check "$goldens"
+  mv "$scratch/whole" "$goldens/$1"
+}
+for file in mixing/subset.json steps/itstime.json dit/sampler/sampler.json dit/sampler/sampler.safetensors \
+  t5gemma/tiny/config.json t5gemma/tiny/model-00001-of-00002.safetensors; do
+  cut_off "$file"
+done
+edited() {  # edited WORDS FOLDER FILE SED-COMMAND: a golden of another form
+  local file=$goldens/$2/$3
+  cp "$file" "$scratch/whole"
+  sed -i "$4" "$file"
+  ! cmp -s "$scratch/whole" "$file" || fail "nothing changed by $4"
+  expect "$1" check "$goldens/$2"
+  mv "$scratch/whole" "$file"
+}
+edited 'no tensor "elsewhere"' dit/sampler sampler.json 's/"stored_as": "n4_cfg12_rescale1_shift0.3"/"stored_as": "elsewhere"/'
+edited 'not a whole golden of the family sampler' dit/sampler sampler.json 's/"num_steps": 4/"num_steps": "four"/'
+edited 'nowhere.pt: cannot be opened' dit/sampler sampler.json 's/checkpoint_tiny_lean.pt/nowhere.pt/'
+edited "key 'to_step' not found" steps itstime.json 's/to_step/until/'
+edited "key 'probability' not found" mixing mixing.json 's/"probability"/"share"/'
+edited 'more.weight' t5gemma tiny/model.safetensors.index.json 's/model.encoder.norm.weight/model.encoder.more.weight/'
+expect 'gradients_weights.safetensors: cannot be opened' check "$goldens/training"
+rm -r "$goldens"
 [[ ! -e out.png && -z $(find "$scratch" -name '*.png' ! -name cut.png -o -name '*.partial' -o -name 'out.png.*') ]] || fail "a picture or a partial file is left"
 echo "bad input: ok"
