@@ -199,6 +199,8 @@ edited 'not a whole golden of the family sampler' dit/sampler sampler.json 's/"n
 edited 'nowhere.pt: cannot be opened' dit/sampler sampler.json 's/checkpoint_tiny_lean.pt/nowhere.pt/'
 edited "key 'to_step' not found" steps itstime.json 's/to_step/until/'
 edited "key 'probability' not found" mixing mixing.json 's/"probability"/"share"/'
+edited '4611686018427387904 steps, expected at most' dit/sampler sampler.json 's/"num_steps": 4,/"num_steps": 4611686018427387904,/'
+edited '"processes" is 0, expected a whole number' mixing even_splits.json 's/"processes": *2/"processes": 0/'
 edited 'more.weight' t5gemma tiny/model.safetensors.index.json 's/model.encoder.norm.weight/model.encoder.more.weight/'
 expect 'gradients_weights.safetensors: cannot be opened' check "$goldens/training"
 rm -r "$goldens"

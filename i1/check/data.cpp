@@ -57,6 +57,10 @@ std::string DataGolden::mismatch(const json& found, const json& expected) {
   return "found " + shortened(found.dump()) + ", expected " + shortened(expected.dump());
 }
 
+int64_t DataGolden::num_parts(const json& item, const char* key) const {
+  return count_of(item, key, 1, 1'000'000, path.string());
+}
+
 std::string pixels_sha256(const Image& image) {
   return sha256_hex({reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
 }

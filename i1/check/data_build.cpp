@@ -82,7 +82,7 @@ void check_build(const DataGolden& golden, const json& item, const Build& build)
 RecordBuildOptions folder_options(const DataGolden& golden, const json& item) {
   RecordBuildOptions options;
   options.image_size = item.at("image_size");
-  options.num_shards = item.at("num_shards");
+  options.num_shards = golden.num_parts(item, "num_shards");
   options.filter_shorter_edge = item.value("filter_shorter_edge", false);
   if (item.contains("shape_metadata_path"))
     options.shape_metadata = golden.beside(item["shape_metadata_path"].get<std::string>());
@@ -162,7 +162,7 @@ void check_table_cases(const DataGolden& golden) {
   for (const json& item : golden.cases) {
     RecordBuildOptions options;
     options.image_size = kTableSize;
-    options.num_shards = item.at("num_shards");
+    options.num_shards = golden.num_parts(item, "num_shards");
     options.filter_shorter_edge = item.value("filter_shorter_edge", false);
     check_build(golden, item,
                 {[&] { return table_pictures(golden, item.at("rows")); },
@@ -173,7 +173,7 @@ void check_table_cases(const DataGolden& golden) {
 void check_build_rules(const DataGolden& golden) {
   using Range = std::vector<int64_t>;
   for (const json& item : golden.cases.at("split")) {
-    const auto total = item.at("total").get<int64_t>(), shards = item.at("shards").get<int64_t>();
+    const auto total = item.at("total").get<int64_t>(), shards = golden.num_parts(item, "shards");
     const std::string name = concat(total, " over ", shards);
     std::vector<Range> runs, all;
     for (int64_t shard = 0; shard < shards; ++shard) {
@@ -221,7 +221,7 @@ void check_yfcc(const DataGolden& golden) {
     const json& id = item.at("photoid");
     const auto file = yfcc_file(row, id.is_null() ? "" : text_of_cell(id));
     golden.expect(name, "file", file ? json(*file) : json(nullptr), item.at("file"));
-    golden.expect(name, "shard", yfcc_shard(row, item.at("num_shards").get<int64_t>()),
+    golden.expect(name, "shard", yfcc_shard(row, golden.num_parts(item, "num_shards")),
                   item.at("shard").get<int64_t>());
   }
 }

@@ -18,6 +18,9 @@ struct DataGolden {
 
   std::filesystem::path folder() const { return path.parent_path(); }
 
+  /// A number of parts, such as shards or processes.
+  int64_t num_parts(const nlohmann::json& item, const char* key) const;
+
   /// A file, or a folder with all that it holds, beside the cases, which one of them reads.
   std::filesystem::path beside(const std::filesystem::path& name) const {
     report.use(folder() / name);

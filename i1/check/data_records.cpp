@@ -170,7 +170,7 @@ void check_damaged_records(const DataGolden& golden) {
 void check_even_splits(const DataGolden& golden) {
   for (const json& item : golden.cases) {
     const auto lengths = item.at("shard_lengths").get<std::vector<int64_t>>();
-    const auto num_processes = item.at("processes").get<int64_t>();
+    const int64_t num_processes = golden.num_parts(item, "processes");
     const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
     for (const json& part : item.at("parts")) {
       const auto process = part.at("process").get<int64_t>();

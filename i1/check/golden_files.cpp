@@ -47,6 +47,14 @@ std::map<std::string, json> entries_of(const json& value, const std::string& whe
   return value.get<std::map<std::string, json>>();
 }
 
+int64_t count_of(const json& entry, const char* key, int64_t least, int64_t most,
+                 const std::string& where) {
+  const json& value = entry.at(key);
+  check_user(value.is_number_integer() && value >= least && value <= most, where, ": \"", key,
+             "\" is ", value.dump(), ", expected a whole number, ", least, " to ", most);
+  return value.get<int64_t>();
+}
+
 const at::Tensor& take(const TensorMap& tensors, const std::string& key, const std::string& where) {
   const auto found = tensors.find(key);
   check_user(found != tensors.end(), where, ": no tensor \"", key, "\"");

@@ -21,6 +21,11 @@ TensorMap read_golden(const std::filesystem::path& path, CheckReport& report);
 std::map<std::string, nlohmann::json> entries_of(const nlohmann::json& value,
                                                  const std::string& where);
 
+/// A whole number that a golden gives. Throws UserError where it is none from `least` to `most`:
+/// beyond, a case would divide by zero or never end.
+int64_t count_of(const nlohmann::json& entry, const char* key, int64_t least, int64_t most,
+                 const std::string& where);
+
 /// Throws UserError where `tensors` of the file `where` have none of that name.
 const at::Tensor& take(const TensorMap& tensors, const std::string& key, const std::string& where);
 

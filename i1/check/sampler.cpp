@@ -50,6 +50,16 @@ std::optional<GridName> grid_name(const std::string& name) {
   return grid;
 }
 
+constexpr int64_t kMostSteps = 1'000'000;
+
+// make_timesteps for a count that a golden gives.
+std::vector<float> golden_timesteps(int64_t num_steps, const char* schedule, double shift,
+                                    const std::string& where) {
+  check_user(num_steps <= kMostSteps, where, ": ", num_steps, " steps, expected at most ",
+             kMostSteps);
+  return make_timesteps(num_steps, schedule, shift);
+}
+
 at::Tensor as_tensor(const std::vector<float>& values) {
   at::Tensor tensor = at::zeros({static_cast<int64_t>(values.size())}, at::kFloat);
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
@@ -69,7 +79,8 @@ void check_grids(const fs::path& path, CheckReport& report) {
     const double tolerance = is_bfloat16 ? kBfloat16GridTolerance : kGridTolerance;
     const char* note = is_bfloat16 ? "ours is float32" : "";
     const auto compare = [&](const char* schedule) {
-      const at::Tensor times = as_tensor(make_timesteps(grid.num_steps, schedule, grid.shift));
+      const at::Tensor times =
+          as_tensor(golden_timesteps(grid.num_steps, schedule, grid.shift, path.string()));
       report.compare(path.string(), case_name, concat(schedule, " ", grid.kind), times, expected,
                      tolerance, note);
     };
@@ -98,8 +109,8 @@ void check_grid_steps(const fs::path& path, const json& grids, CheckReport& repo
     const std::optional<GridName> grid = grid_name(name);
     check_user(grid.has_value(), path.string(), ": time grid \"", name,
                "\"; expected a name like n50_shift0.3");
-    const at::Tensor lengths =
-        step_lengths(as_tensor(make_timesteps(grid->num_steps, "shifted", grid->shift)));
+    const at::Tensor lengths = step_lengths(
+        as_tensor(golden_timesteps(grid->num_steps, "shifted", grid->shift, path.string())));
     const auto compare = [&](const char* key, const at::Tensor& found) {
       report.compare(path.string(), name, key, found,
                      at::zeros({}, at::kDouble) + entry.at(key).get<double>(), kGridTolerance);
@@ -204,8 +215,8 @@ void check_run(const SamplerGolden& golden, const BothVelocities& both_velocitie
   guidance.scale = run.at("cfg_scale");
   guidance.rescale = rescale.is_null() ? 0 : rescale.get<double>();
   guidance.start = run.value("cfg_interval_start", 0.0);
-  const std::vector<float> times =
-      make_timesteps(run.at("num_steps"), "shifted", run.at("inference_timestep_shift"));
+  const std::vector<float> times = golden_timesteps(
+      run.at("num_steps"), "shifted", run.at("inference_timestep_shift"), golden.path.string());
   const at::Tensor latents = golden.at(stored);  // (N + 1, B, C, h, w)
   check_user(latents.size(0) == static_cast<int64_t>(times.size()), golden.path.string(), ": run ",
              name, " has ", latents.size(0), " latents, expected ", times.size());
@@ -301,7 +312,7 @@ void check_jax_run(const fs::path& path, const std::string& device, CheckReport&
   guidance.rescale = json::parse(metadata.at("cfg_rescale"));
   guidance.start = transport.value("cfg_interval_start", 0.0);
   guidance.std_kind = StdKind::kPopulation;
-  const std::vector<float> times = make_timesteps(num_steps, "uniform", 0);
+  const std::vector<float> times = golden_timesteps(num_steps, "uniform", 0, path.string());
   const at::Tensor trajectory = golden.at("trajectory");
   check_user(trajectory.size(0) == num_steps, path.string(), ": ", trajectory.size(0),
              " latents of a run, expected ", num_steps);

@@ -221,7 +221,7 @@ void check_run(const Trajectory& golden, const std::string& name, const json& ru
   config.model = config_from_reference(golden.stored.at("config"));
   config.learning_rate = golden.stored.at("adam").at("lr");
   config.ema_decay = golden.stored.at("ema_decay");
-  config.num_accumulation_steps = run.at("grad_accum");
+  config.num_accumulation_steps = count_of(run, "grad_accum", 1, 1000, golden.path.string());
   config.first_moment_dtype = run.at("mu_dtype");
   config.num_steps = static_cast<int64_t>(run.at("steps").size());
   if (name == "no_clip") config.max_gradient_norm = 0;
@@ -303,7 +303,10 @@ void check_itstime(const fs::path& path, CheckReport& report) {
       due.drop_close_to_last = drop.is_number() ? drop.get<double>() : 0;
     }
     std::vector<int64_t> steps;
-    for (int64_t step = entry.at("from_step"); step <= entry.at("to_step").get<int64_t>(); ++step) {
+    constexpr int64_t kMostSteps = 100'000'000;
+    const int64_t end = count_of(entry, "to_step", -kMostSteps, kMostSteps, path.string());
+    for (int64_t step = count_of(entry, "from_step", -kMostSteps, kMostSteps, path.string());
+         step <= end; ++step) {
       if (due(step)) steps.push_back(step);
     }
     const std::string name = concat("every ", entry.at("every").dump(), " of ", due.last_step);
