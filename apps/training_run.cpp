@@ -192,7 +192,8 @@ void export_stage(const TrainConfig& config, const RunFolders& folders, const fs
   check_user(state.has_value(), run.string(), ": no checkpoint to export");
   BundleConfig description = bundle_config(config);
   description.name = (bundle.has_filename() ? bundle : bundle.parent_path()).filename().string();
-  description.vae = fs::relative(folders.vae, bundle).string();
+  // A relative path to a folder that is not there yet has no canonical form.
+  description.vae = fs::relative(folders.vae, fs::absolute(bundle)).string();
   save_bundle(bundle, description, state->ema.backbone,
               text_encoder_of(config, state->ema, folders.data_root),
               folders.data_root / config.text.tokenizer);

@@ -6,6 +6,8 @@ i1=$1
 make_cache "$i1" "$2"
 "$i1" train tiny --data-root "$scratch/root" --output "$scratch/run" >/dev/null 2>&1
 "$i1" train tiny --data-root "$scratch/root" --output "$scratch/run" --export "$scratch/weights/tiny" >/dev/null
+(cd "$scratch" && "$i1" train tiny --data-root root --output run --export exported >/dev/null &&
+  "$i1" generate "a red square" --model exported --steps 1 --output exported.png 2>/dev/null >/dev/null) || fail "an export to a relative folder"
 generate() { "$i1" generate --model "$scratch/weights/tiny" --steps 4 "$@" 2>/dev/null; }
 
 for dtype in float32 bfloat16; do
