@@ -155,10 +155,11 @@ void save_checkpoint(const fs::path& run, const TrainConfig& config, TrainState&
   remove_old(run, config);
 }
 
-std::optional<TrainState> load_checkpoint(const fs::path& run, const TrainConfig& config,
-                                          at::Device device) {
-  std::vector<int64_t> steps = checkpoint_steps(run);
-  if (steps.empty()) return std::nullopt;
+namespace {
+
+// The newest one that is whole, under `config` or, without one, under its own.
+TrainState load_newest_whole(const fs::path& run, const TrainConfig* config, at::Device device) {
+  const std::vector<int64_t> steps = checkpoint_steps(run);
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const fs::path folder = checkpoint_folder(run, *step);
     std::optional<nlohmann::json> stored;
@@ -168,9 +169,14 @@ std::optional<TrainState> load_checkpoint(const fs::path& run, const TrainConfig
       std::fprintf(stderr, "i1: passing over a damaged checkpoint: %s\n", error.what());
       continue;
     }
-    check_same_networks(*stored, config, folder);
+    TrainConfig own;
+    if (config == nullptr) {
+      from_json(own, (*stored)["config"], (folder / "state.json").string());
+    } else {
+      check_same_networks(*stored, *config, folder);
+    }
     try {
-      return read_checkpoint(folder, config, device);
+      return read_checkpoint(folder, config == nullptr ? own : *config, device);
     } catch (const UserError& error) {
       std::fprintf(stderr, "i1: passing over a damaged checkpoint: %s\n", error.what());
     }
@@ -179,13 +185,17 @@ std::optional<TrainState> load_checkpoint(const fs::path& run, const TrainConfig
                   ": every checkpoint of this run is damaged; remove them to start anew");
 }
 
+}  // namespace
+
+std::optional<TrainState> load_checkpoint(const fs::path& run, const TrainConfig& config,
+                                          at::Device device) {
+  if (checkpoint_steps(run).empty()) return std::nullopt;
+  return load_newest_whole(run, &config, device);
+}
+
 TrainState load_newest_state(const fs::path& run, at::Device device) {
-  const std::vector<int64_t> steps = checkpoint_steps(run);
-  check_user(!steps.empty(), run.string(), ": holds no checkpoint");
-  const fs::path folder = checkpoint_folder(run, steps.back());
-  TrainConfig config;
-  from_json(config, read_stored(folder)["config"], (folder / "state.json").string());
-  return *load_checkpoint(run, config, device);
+  check_user(!checkpoint_steps(run).empty(), run.string(), ": holds no checkpoint");
+  return load_newest_whole(run, nullptr, device);
 }
 
 }  // namespace i1
