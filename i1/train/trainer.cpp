@@ -40,6 +40,7 @@ Optimizer::Optimizer(const TrainConfig& config, TrainState& state, Net& compute)
   for_each_tensor(state.weights, "", [&](const std::string& key, at::Tensor& weight) {
     if (is_trained(key)) {
       keys_.push_back(key);
+      if (key.starts_with("backbone.")) num_backbone_ = keys_.size();
       leaves_.push_back(*leaves[i]);
       const bool is_copy =
           leaves[i]->scalar_type() != at::kFloat;  // float32 leaves share the weight's memory
@@ -95,17 +96,29 @@ StepMetrics Optimizer::step() {
   check_finite(norm);
   const double scale = clip_scale(norm, config_.max_gradient_norm);
   ++state_.step;
-  const AdamOptions options = {learning_rate_at(config_, state_.step), config_.beta1, config_.beta2,
-                               config_.eps, config_.ema_decay};
+  const double rate = learning_rate_at(config_, state_.step);
   for (size_t i = 0; i < gradients_.size(); ++i) parameters_[i].gradient = gradients_[i];
-  const AdamSquares squares = adam_step(parameters_, options, state_.step, scale);
+  AdamSquares squares;
+  const auto update = [&](size_t begin, size_t end, double own_rate) {
+    const auto first = parameters_.begin();
+    const AdamSquares part =
+        adam_step({first + begin, first + end},
+                  {own_rate, config_.beta1, config_.beta2, config_.eps, config_.ema_decay},
+                  state_.step, scale);
+    squares.update += part.update;
+    squares.weight += part.weight;
+    squares.ema += part.ema;
+  };
+  update(0, num_backbone_, rate);
+  update(num_backbone_, keys_.size(), rate * config_.text.learning_rate_scale);
+  update(keys_.size(), parameters_.size(), 0);  // the frozen ones
   const StepMetrics metrics = {state_.step,
                                loss_,
                                norm,
                                std::sqrt(squares.update),
                                std::sqrt(squares.weight),
                                std::sqrt(squares.ema),
-                               options.learning_rate};
+                               rate};
   loss_ = 0;
   for (at::Tensor& gradient : gradients_) gradient = at::Tensor();
   for (AdamParameter& parameter : parameters_) parameter.gradient = at::Tensor();

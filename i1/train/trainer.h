@@ -61,7 +61,8 @@ class Optimizer {
 
   const TrainConfig& config_;
   TrainState& state_;
-  std::vector<std::string> keys_;
+  std::vector<std::string> keys_;      ///< the backbone's, then the text encoder's
+  size_t num_backbone_ = 0;            ///< of them
   std::vector<at::Tensor> leaves_;     ///< of the compute copy
   std::vector<at::Tensor> gradients_;  ///< one each; undefined = none
   std::vector<AdamParameter>
