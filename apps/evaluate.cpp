@@ -11,6 +11,7 @@
 #include "i1/data/nano_sheet.h"
 #include "i1/data/transform.h"
 #include "i1/eval/nano_benchmark.h"
+#include "i1/eval/nano_free_prompts.h"
 #include "i1/pipeline.h"
 
 namespace i1 {
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSheetColumns = 12, kSheetPicture = 128;
+constexpr int kSheetColumns = 12, kFreeColumns = 8, kSheetPicture = 128;
 
 nlohmann::ordered_json to_json(const RetrievalScore& score) {
   return {{"captions", score.num_queries},
@@ -27,6 +28,14 @@ nlohmann::ordered_json to_json(const RetrievalScore& score) {
           {"chance_top1", score.chance_top1},
           {"chance_top5", score.chance_top5},
           {"mean_distance_to_truth", score.mean_distance_to_truth}};
+}
+
+void write_sheet(const fs::path& path, std::vector<std::pair<Image, std::string>> pictures,
+                 int num_columns) {
+  for (auto& [image, caption] : pictures)
+    image = resize_bilinear(image, kSheetPicture, kSheetPicture);
+  write_png(path, make_sheet(pictures, num_columns));
+  std::printf("%s\n", path.c_str());
 }
 
 }  // namespace
@@ -43,7 +52,7 @@ int run_evaluate(int argc, char** argv) {
       ->required()
       ->check(CLI::IsMember({"nano"}));
   app.add_option("--data-root", data_root, "folder that i1 data build nano wrote")->required();
-  app.add_option("--output", output, "folder for scores.json and sheet.png")->required();
+  app.add_option("--output", output, "folder for scores.json, sheet.png and free.png")->required();
   app.add_option("--model", request.model, "a bundled model's name, or a folder")
       ->capture_default_str();
   app.add_option("--num-captions", num_captions, "of each group")
@@ -72,37 +81,40 @@ int run_evaluate(int argc, char** argv) {
   const Pipeline pipeline(load_bundle(folder, device, compute), device, compute);
   const std::vector<TruthEntry> truth = read_truth(data_root / "truth_emoji");
   make_folder(output);
-  NanoScores scores =
-      run_nano_benchmark(truth, num_captions, [&](const std::vector<std::string>& captions) {
-        std::vector<Request> requests;
-        for (const std::string& caption : captions) {
-          requests.push_back(pipeline.complete(request));
-          requests.back().prompt = caption;
-          requests.back().prompt_index = static_cast<int64_t>(requests.size()) - 1;
-        }
-        Progress progress("drawing " + std::to_string(captions.size()) + " captions",
-                          (static_cast<int64_t>(captions.size()) + batch_size - 1) / batch_size *
-                              requests.front().num_steps,
-                          "steps");
-        return pipeline.generate(requests, batch_size,
-                                 [&](int64_t done, int64_t) { progress.update(done); });
-      });
+  const DrawFunction draw = [&](const std::vector<std::string>& prompts) {
+    std::vector<Request> requests;
+    for (const std::string& prompt : prompts) {
+      requests.push_back(pipeline.complete(request));
+      requests.back().prompt = prompt;
+      requests.back().prompt_index = static_cast<int64_t>(requests.size()) - 1;
+    }
+    Progress progress("drawing " + std::to_string(prompts.size()) + " prompts",
+                      (static_cast<int64_t>(prompts.size()) + batch_size - 1) / batch_size *
+                          requests.front().num_steps,
+                      "steps");
+    return pipeline.generate(requests, batch_size,
+                             [&](int64_t done, int64_t) { progress.update(done); });
+  };
+  const NanoScores scores = run_nano_benchmark(truth, num_captions, draw);
+  const std::vector<Image> free = draw(nano_free_prompts());
 
   nlohmann::ordered_json report;
   std::printf("%-16s %8s %8s %8s %14s %14s\n", "group", "captions", "top-1", "top-5",
               "chance top-1", "chance top-5");
   for (const char* name : {"seen", "held-out style", "held-out grid"}) {
-    const RetrievalScore& score = scores.groups[name];
+    const auto found = scores.groups.find(name);
+    if (found == scores.groups.end()) continue;  // the set has none
+    const RetrievalScore& score = found->second;
     report[name] = to_json(score);
     std::printf("%-16s %8ld %7.1f%% %7.1f%% %13.2f%% %13.2f%%\n", name,
                 static_cast<long>(score.num_queries), 100 * score.top1, 100 * score.top5,
                 100 * score.chance_top1, 100 * score.chance_top5);
   }
   write_file_atomically(output / "scores.json", report.dump(1) + "\n");
-  for (auto& [image, caption] : scores.sheet)
-    image = resize_bilinear(image, kSheetPicture, kSheetPicture);
-  write_png(output / "sheet.png", make_sheet(scores.sheet, kSheetColumns));
-  std::printf("%s\n", (output / "sheet.png").c_str());
+  write_sheet(output / "sheet.png", scores.sheet, kSheetColumns);
+  std::vector<std::pair<Image, std::string>> free_sheet;
+  for (size_t i = 0; i < free.size(); ++i) free_sheet.emplace_back(free[i], nano_free_prompts()[i]);
+  write_sheet(output / "free.png", free_sheet, kFreeColumns);
   return 0;
 }
 

@@ -47,7 +47,8 @@ std::vector<TrainConfig> nano_stages() {
   first.text.is_trained = true;
   first.text.config = t5gemma_nano(kVocabulary);
   first.data_sets = caches("cache32");
-  first.data_weights = {12, 1, 1, 1, 0.5, 2, 0.5};
+  first.data_sets.pop_back();  // words cannot be read at this size
+  first.data_weights = {12, 1, 1, 1, 0.5, 2};
   first.max_caption_tokens = 9;
   first.time.train_timestep_shift = 0.2;
   first.num_steps = 12'000;
@@ -78,6 +79,7 @@ std::vector<TrainConfig> nano_stages() {
   joint.model = nano_model(64);
   joint.init_from = "nano_32";
   joint.data_sets = caches("cache64");
+  joint.data_weights.push_back(0.5);
   joint.max_caption_tokens = 0;
   joint.time.train_timestep_shift = 0.3;
   joint.num_steps = 10'000;

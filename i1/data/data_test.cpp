@@ -87,6 +87,19 @@ TEST(Shards, AreWholeOrAbsent) {
   EXPECT_THROW(find_shards(folder), UserError) << "one of two shards";
 }
 
+TEST(Shards, OtherFilesAreNone) {
+  const fs::path folder = fresh_folder("other_files");
+  for (const char* name :
+       {"-train.tfrecord-00000-of-00001", "a-train.tfrecord-0000-of-00001",
+        "a-train.tfrecord-00000-of-1", "a-train.tfrecord-00000-of-99999999999999999999",
+        "a-train.tfrecord--0001-of-00001", "a-train.tfrecord-00000-of-00001.partial",
+        "a-test.tfrecord-00000-of-00001", "a-train.tfrecord-00000of00001", "metadata.jsonl"})
+    write_file_atomically(folder / name, "");
+  EXPECT_THROW(find_shards(folder), UserError);
+  write_file_atomically(folder / "a-b-train.tfrecord-00000-of-00001", "");
+  EXPECT_EQ(find_shards(folder), (std::vector{folder / "a-b-train.tfrecord-00000-of-00001"}));
+}
+
 TEST(Transform, SizesRoundHalfToEven) {
   EXPECT_EQ(resized_size(128, 129, 64).height, 64);  // 64.5
   EXPECT_EQ(resized_size(131, 128, 64).width, 66);   // 65.5

@@ -1,8 +1,8 @@
 #include "i1/data/example.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "i1/core/error.h"
 #include "i1/core/files.h"
@@ -99,17 +99,37 @@ std::string shard_name(int64_t shard, int64_t num_shards) {
   return name;
 }
 
+namespace {
+
+// 12 of "00012"; -1 for what is not five digits or more.
+int64_t number_in(std::string_view digits) {
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  const bool is_number = error == std::errc() && end == digits.data() + digits.size();
+  return is_number && digits.size() >= 5 ? value : -1;
+}
+
+// 16 of "NAME-train.tfrecord-00003-of-00016"; -1 for another form.
+int64_t num_shards_in(std::string_view file_name) {
+  constexpr std::string_view kSplit = "-train.tfrecord-", kOf = "-of-";
+  const size_t split = file_name.rfind(kSplit);
+  if (split == std::string_view::npos || split == 0) return -1;
+  const std::string_view numbers = file_name.substr(split + kSplit.size());
+  const size_t of = numbers.find(kOf);
+  if (of == std::string_view::npos || number_in(numbers.substr(0, of)) < 0) return -1;
+  return number_in(numbers.substr(of + kOf.size()));
+}
+
+}  // namespace
+
 std::vector<fs::path> find_shards(const fs::path& folder) {
   check_user(fs::is_directory(folder), folder.string(),
              ": no such folder; expected a folder of TFRecord shards");
-  static const std::regex pattern(R"((.+)-train\.tfrecord-(\d{5,})-of-(\d{5,}))");
   std::vector<fs::path> shards;
   int64_t num_shards = -1;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    std::smatch match;
-    if (!std::regex_match(name, match, pattern)) continue;
-    const int64_t total = std::stoll(match[3]);
+    const int64_t total = num_shards_in(entry.path().filename().string());
+    if (total < 0) continue;
     check_user(num_shards < 0 || num_shards == total, folder.string(), ": shards of ", num_shards,
                " and of ", total, " lie side by side");
     num_shards = total;

@@ -7,7 +7,9 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/linear.h>
 
-#include <exception>
+// MKL's, where LibTorch carries MKL: the number of threads of this thread's calls; returns the one
+// before, 0 for none set.
+extern "C" __attribute__((weak)) int MKL_Set_Num_Threads_Local(int num_threads);
 
 namespace i1 {
 namespace {
@@ -15,26 +17,27 @@ namespace {
 constexpr int64_t kFewestRows = 4, kFewResultsAThread = 4096;
 
 bool is_multiplied_by_mkl(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
+  return x.is_cpu() && x.scalar_type() == at::kFloat && MKL_Set_Num_Threads_Local != nullptr;
 }
+
+class OneThread {
+ public:
+  ~OneThread() { MKL_Set_Num_Threads_Local(before_); }
+
+ private:
+  int before_ = MKL_Set_Num_Threads_Local(1);
+};
 
 }  // namespace
 
 void in_fixed_order(const at::Tensor& x, int64_t num_rows, int64_t num_columns,
                     const std::function<void()>& product) {
-  if (!is_multiplied_by_mkl(x) ||
-      num_rows * num_columns >= kFewResultsAThread * at::get_num_threads())
+  const int num_threads = at::get_num_threads();
+  if (num_threads == 1 || !is_multiplied_by_mkl(x) ||
+      num_rows * num_columns >= kFewResultsAThread * num_threads)
     return product();
-  std::exception_ptr failure;
-  // Inside a parallel region MKL uses one thread.
-#pragma omp parallel num_threads(2)
-#pragma omp master
-  try {
-    product();
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (failure) std::rethrow_exception(failure);
+  const OneThread scope;
+  product();
 }
 
 at::Tensor with_enough_rows(const at::Tensor& x) {
