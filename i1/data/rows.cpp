@@ -149,8 +149,8 @@ RowReader::RowReader(const fs::path& folder, const std::string& name, const RowL
 }
 
 void RowReader::check_range(int64_t begin, int64_t count) const {
-  check_user(begin >= 0 && count >= 0 && begin <= layout_.num_rows - count, where_, ": rows ",
-             begin, " to ", begin + count, " of ", layout_.num_rows,
+  check_user(begin >= 0 && count >= 0 && begin <= layout_.num_rows - count, where_, ": ", count,
+             " rows from row ", begin, " of ", layout_.num_rows,
              " are asked for; the table or the one that points to it is damaged");
 }
 

@@ -18,7 +18,7 @@ constexpr uint32_t kEndSignature = 0x06054b50, kEnd64Signature = 0x06064b50,
 constexpr size_t kEndBytes = 22, kEnd64Bytes = 56, kLocator64Bytes = 20, kEntryBytes = 46,
                  kLocalBytes = 30, kLongestComment = 65535;
 constexpr uint16_t kZip64Extra = 1, kEncryptedFlag = 1, kStored = 0, kDeflated = 8;
-constexpr uint64_t kElsewhere32 = 0xffffffff, kElsewhere16 = 0xffff;  // the value stands in zip64
+constexpr uint64_t kElsewhere32 = 0xffffffff;  // the value stands in zip64
 constexpr uint64_t kLargestRatio = 1032;                              // that deflate can reach
 
 // Little-endian, at a place that the caller has checked.
