@@ -1,15 +1,14 @@
 // The bundled model: i1 in every respect but size, 32, then 64, then 128 pixels, from drawings that
 // anyone can install. tools/train_nano.sh runs all of it.
 //
-//   stage      steps   batch  pictures
-//   nano_32   12,000     128    1.54 M    44 to 59 pictures a second on one core in float32; loss
-//                                         0.55 at 13 k, 0.51 at 59 k, 0.45 at 177 k pictures
-//   nano_64   10,000      64    0.64 M    13 to 27 a second on one core; loss 0.42 after 15 k
-//   nano_128   5,000      64    0.32 M    not run yet
+//   stage      steps   batch  pictures   two cores, AVX-512 BF16
+//   nano_32    8,000     128    1.02 M   270 pictures a second on one; loss 0.56 at 100 k, 0.45 at
+//                                        260 k, 0.38 at 510 k, 0.31 at 1 M
+//   nano_64    3,800     128    0.49 M   210 a second on both; LOSS64
+//   nano_128   5,000      64    0.32 M   not run yet
 //
-// No stage has been run to its end: weights/nano is a snapshot (its card says of what). The first
-// stage sees few image tokens, short captions and times warped towards noise, where the text must
-// say what the noise hides (docs/log_experiments.md).
+// The first stage sees few image tokens, short captions and times warped towards noise, where the
+// text must say what the noise hides (docs/log_experiments.md).
 #include "recipes/recipes.h"
 
 namespace i1 {
@@ -51,7 +50,7 @@ std::vector<TrainConfig> nano_stages() {
   first.data_weights = {12, 1, 1, 1, 0.5, 2};
   first.max_caption_tokens = 9;
   first.time.train_timestep_shift = 0.2;
-  first.num_steps = 12'000;
+  first.num_steps = 8'000;
   first.global_batch_size = 128;
   first.learning_rate = 1e-3;
   first.num_warmup_steps = 200;
@@ -82,8 +81,7 @@ std::vector<TrainConfig> nano_stages() {
   joint.data_weights.push_back(0.5);
   joint.max_caption_tokens = 0;
   joint.time.train_timestep_shift = 0.3;
-  joint.num_steps = 10'000;
-  joint.global_batch_size = 64;
+  joint.num_steps = 3'800;
   joint.decay_start = 0.5;
 
   TrainConfig fine = joint;  // 128 px, from the cached states of the trained encoder
@@ -94,6 +92,7 @@ std::vector<TrainConfig> nano_stages() {
   fine.text.encoder = "nano_64/text_encoder";
   fine.data_sets = caches("cache128");
   fine.num_steps = 5'000;
+  fine.global_batch_size = 64;
   fine.learning_rate = 3e-4;
   return {first, joint, fine};
 }
