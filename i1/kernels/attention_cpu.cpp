@@ -39,6 +39,8 @@ using kernels::padded;
 struct Left {
   const float* data;
   int64_t row_stride, depth_stride;
+
+  Left from_row(int64_t row) const { return {data + row * row_stride, row_stride, depth_stride}; }
 };
 
 // out (R, V vectors) = or += left (R, depth) right (depth, ...), the rows of right and out `stride`
@@ -80,14 +82,13 @@ HWY_INLINE void multiply_rows(const Left& left, int64_t depth, const float* righ
 template <bool kAdd>
 void multiply(Left left, int64_t rows, int64_t depth, const float* right, float* out,
               int64_t stride) {
-  const auto skip = [&](int64_t count) HWY_ATTR {
-    left.data += count * left.row_stride;
-    out += count * stride;
-    rows -= count;
-  };
-  for (; rows >= 6; skip(6)) multiply_rows<6, kAdd>(left, depth, right, out, stride);
-  for (; rows >= 3; skip(3)) multiply_rows<3, kAdd>(left, depth, right, out, stride);
-  for (; rows >= 1; skip(1)) multiply_rows<1, kAdd>(left, depth, right, out, stride);
+  int64_t row = 0;
+  for (; row + 6 <= rows; row += 6)
+    multiply_rows<6, kAdd>(left.from_row(row), depth, right, out + row * stride, stride);
+  for (; row + 3 <= rows; row += 3)
+    multiply_rows<3, kAdd>(left.from_row(row), depth, right, out + row * stride, stride);
+  for (; row < rows; ++row)
+    multiply_rows<1, kAdd>(left.from_row(row), depth, right, out + row * stride, stride);
 }
 
 // Rows [begin, begin + count) of a head: (count, padded E), zeros behind E.
