@@ -2,9 +2,10 @@
 // anyone can install. tools/train_nano.sh runs all of it.
 //
 //   stage      steps   batch  pictures   two cores, AVX-512 BF16
-//   nano_32    8,000     128    1.02 M   270 pictures a second on one; loss 0.56 at 100 k, 0.45 at
-//                                        260 k, 0.38 at 510 k, 0.31 at 1 M
-//   nano_64    3,800     128    0.49 M   210 a second on both; LOSS64
+//   nano_32    8,000     128    1.02 M   270 pictures a second on one; loss 0.55 at 100 k, 0.45 at
+//                                        260 k, 0.38 at 510 k, 0.32 at 1 M
+//   nano_64    3,800     128    0.49 M   180 a second on both; 0.48 at 26 k, 0.37 at 100 k,
+//                                        0.33 at 240 k, 0.26 at the end
 //   nano_128   5,000      64    0.32 M   not run yet
 //
 // The first stage sees few image tokens, short captions and times warped towards noise, where the
