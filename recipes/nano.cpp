@@ -4,7 +4,7 @@
 //   stage      steps   batch  pictures   two cores, AVX-512 BF16
 //   nano_32    8,000     128    1.02 M   270 pictures a second on one; loss 0.55 at 100 k, 0.45 at
 //                                        260 k, 0.38 at 510 k, 0.32 at 1 M
-//   nano_64    3,800     128    0.49 M   180 a second on both; 0.48 at 26 k, 0.37 at 100 k,
+//   nano_64    3,800     128    0.49 M   190 a second on both; 0.48 at 26 k, 0.37 at 100 k,
 //                                        0.33 at 240 k, 0.26 at the end
 //   nano_128   5,000      64    0.32 M   not run yet
 //

@@ -19,7 +19,7 @@ constexpr size_t kEndBytes = 22, kEnd64Bytes = 56, kLocator64Bytes = 20, kEntryB
                  kLocalBytes = 30, kLongestComment = 65535;
 constexpr uint16_t kZip64Extra = 1, kEncryptedFlag = 1, kStored = 0, kDeflated = 8;
 constexpr uint64_t kElsewhere32 = 0xffffffff;  // the value stands in zip64
-constexpr uint64_t kLargestRatio = 1032;                              // that deflate can reach
+constexpr uint64_t kLargestRatio = 1032;       // that deflate can reach
 
 // Little-endian, at a place that the caller has checked.
 template <class T>
