@@ -3,9 +3,10 @@
 i1=$1
 . "$(dirname "$0")/common.sh"
 
-# expect WORDS COMMAND...: fails with status 2 and one line that holds the words
 picture_here() { stat -c '%i %y' out.png 2>/dev/null || true; }  # one may be here, of an earlier `./run generate`
 picture_before=$(picture_here)
+
+# expect WORDS COMMAND...: fails with status 2 and one line that holds the words
 expect() {
   local words=$1 status=0
   shift
