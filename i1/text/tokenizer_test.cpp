@@ -7,6 +7,7 @@
 
 #include "i1/core/testing.h"
 #include "i1/core/utf8.h"
+#include "i1/text/fuzz_tokenizer.h"
 
 namespace i1 {
 namespace {
@@ -365,6 +366,23 @@ TEST(SentencePiece, AnyCutOfTheFileIsAnErrorOrATokenizer) {
     } catch (const UserError&) {
     }
   }
+}
+
+// The seeds of the fuzz target and every input that once broke a reader.
+TEST(TokenizerCorpus, EveryFileIsReadOrRefused) {
+  int num_read = 0, num_refused = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("tests/corpus/tokenizer")) {
+    SCOPED_TRACE(entry.path());
+    try {
+      fuzz_tokenizer(read_file(entry.path()));
+      ++num_read;
+    } catch (const UserError& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+      ++num_refused;
+    }
+  }
+  EXPECT_GE(num_read, 4);
+  EXPECT_GE(num_refused, 2);
 }
 
 }  // namespace
