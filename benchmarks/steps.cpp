@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "i1/flow/sampler.h"
+#include "i1/model/int8.h"
 #include "i1/model/weights.h"
 #include "i1/train/trainer.h"
 
@@ -46,7 +47,7 @@ std::vector<double> measure(const std::function<void()>& step, int64_t warm_up, 
 }
 
 at::ScalarType dtype_of(const std::string& name) {
-  return name == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  return name == "float32" ? at::kFloat : at::kBFloat16;  // beside int8 weights: bfloat16
 }
 
 // The batch is [conditional; unconditional], the adapter runs once before, as in the reference.
@@ -60,6 +61,7 @@ std::vector<double> guided_step(const Options& options) {
     if (tensor.is_meta()) tensor = normal_tensor(tensor.sizes(), stream.child(key)) * 0.02;
     tensor = tensor.to(stays_float32(key) ? at::kFloat : dtype);
   });
+  if (options.dtype == "int8") quantize_blocks(model);
   const int64_t T = config.num_text_tokens, n = options.num_tokens;
   const at::Tensor states =
       normal_tensor({2, T, config.text_width}, stream.child("text")).to(dtype);
@@ -125,7 +127,7 @@ int run(int argc, char** argv) {
   app.add_option("WHAT", options.what)
       ->required()
       ->check(CLI::IsMember({"guided_step", "training_step"}));
-  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
   app.add_option("--threads", options.num_threads);
   app.add_option("--repeats", options.num_repeats);
   app.add_option("--batch", options.batch_size);

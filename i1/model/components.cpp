@@ -6,6 +6,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 
+#include "i1/kernels/int8_linear.h"
 #include "i1/kernels/joint_linear.h"
 #include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
@@ -18,7 +19,7 @@ at::Tensor make_tensor(at::IntArrayRef shape) {
 }
 
 Linear make_linear_layer(int64_t in, int64_t out) {
-  return {make_tensor({out, in}), make_tensor({out})};
+  return {make_tensor({out, in}), std::nullopt, make_tensor({out})};
 }
 
 Norm make_norm(int64_t size, bool use_rms_norm) {
@@ -41,6 +42,7 @@ Ffn make_ffn(const ModelConfig& config) {
 }
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x) {
+  if (linear.row_scale) return int8_linear(x, linear.weight, *linear.row_scale, linear.bias);
   return i1::linear(x, linear.weight, linear.bias);
 }
 
@@ -64,6 +66,17 @@ at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
 
 at::Tensor apply_joint(const Linear& image, const Linear& text, const at::Tensor& x,
                        int64_t num_image_rows) {
+  if (image.row_scale && text.row_scale) {
+    at::Tensor y = at::empty({x.size(0), image.weight.size(0)}, x.options());  // (N, out)
+    const auto apply_part = [&](const Linear& linear, int64_t begin, int64_t count) {
+      at::Tensor part = y.narrow(0, begin, count);
+      int8_linear_out(part, x.narrow(0, begin, count), linear.weight, *linear.row_scale,
+                      linear.bias);
+    };
+    apply_part(image, 0, num_image_rows);
+    apply_part(text, num_image_rows, x.size(0) - num_image_rows);
+    return y;
+  }
   return joint_linear(x, num_image_rows, image.weight, image.bias, text.weight, text.bias);
 }
 

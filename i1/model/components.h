@@ -16,12 +16,15 @@ namespace i1 {
 
 constexpr double kNormEps = 1e-6;
 
+/// A weight of int8 comes with a factor a row: weight ~ values * row_scale (kernels/int8_linear.h).
 struct Linear {
-  at::Tensor weight;  ///< (out, in)
-  at::Tensor bias;    ///< (out)
+  at::Tensor weight;                    ///< (out, in)
+  std::optional<at::Tensor> row_scale;  ///< (out) float32
+  at::Tensor bias;                      ///< (out)
 
   static void fields(auto& self, auto&& visit) {
     visit("weight", self.weight);
+    visit("weight.row_scale", self.row_scale);
     visit("bias", self.bias);
   }
 };

@@ -179,7 +179,7 @@ DualStream make_dual_stream(const ModelConfig& config) {
   DualStream model;
   model.config = config;
   model.pos_embed = make_pos_embed(D, grid, grid, config.position_scale());
-  model.patch_embed = {make_tensor({D, C, P, P}), make_tensor({D})};
+  model.patch_embed = {make_tensor({D, C, P, P}), std::nullopt, make_tensor({D})};
   constexpr int64_t kTimestepFeatures = 256;
   model.t_embedder =
       TimestepEmbedder{make_linear_layer(kTimestepFeatures, D), make_linear_layer(D, D)};

@@ -224,14 +224,16 @@ TensorMap to_tensor_map(DualStream& model) {
 }
 
 bool stays_float32(const std::string& key) {
-  return key.starts_with("rope_embedder.") || key.ends_with(".scale") ||
+  return key.starts_with("rope_embedder.") || key.ends_with("scale") ||
          key.find("norm") != std::string::npos;
 }
 
 DualStream compute_copy(const DualStream& model, at::ScalarType dtype, at::Device device) {
   DualStream copy = model;
   for_each_tensor(copy, "", [&](const std::string& key, at::Tensor& tensor) {
-    tensor = tensor.to(device, stays_float32(key) ? at::kFloat : dtype).contiguous();
+    at::ScalarType kept = stays_float32(key) ? at::kFloat : dtype;
+    if (tensor.scalar_type() == at::kChar) kept = at::kChar;  // its float32 scales stand beside it
+    tensor = tensor.to(device, kept).contiguous();
   });
   return copy;
 }
