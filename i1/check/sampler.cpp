@@ -78,7 +78,7 @@ void check_grids(const fs::path& path, CheckReport& report) {
     const bool is_bfloat16 = grid.kind.starts_with("bf16");
     const double tolerance = is_bfloat16 ? kBfloat16GridTolerance : kGridTolerance;
     const char* note = is_bfloat16 ? "ours is float32" : "";
-    const auto compare = [&](const char* schedule) {
+    const auto compare = [&, &expected = expected](const char* schedule) {
       const at::Tensor times =
           as_tensor(golden_timesteps(grid.num_steps, schedule, grid.shift, path.string()));
       report.compare(path.string(), case_name, concat(schedule, " ", grid.kind), times, expected,
@@ -111,7 +111,8 @@ void check_grid_steps(const fs::path& path, const json& grids, CheckReport& repo
                "\"; expected a name like n50_shift0.3");
     const at::Tensor lengths = step_lengths(
         as_tensor(golden_timesteps(grid->num_steps, "shifted", grid->shift, path.string())));
-    const auto compare = [&](const char* key, const at::Tensor& found) {
+    const auto compare = [&, &name = name, &entry = entry](const char* key,
+                                                           const at::Tensor& found) {
       report.compare(path.string(), name, key, found,
                      at::zeros({}, at::kDouble) + entry.at(key).get<double>(), kGridTolerance);
     };

@@ -18,6 +18,7 @@ using codecs::Bytes;
 struct Stream {
   const std::byte* next;
   size_t left;
+  size_t until_chunk;  // bytes before the header of the next chunk
   std::string message;
 };
 
@@ -28,21 +29,32 @@ void on_error(png_structp png, png_const_charp message) {
 
 void ignore_warning(png_structp, png_const_charp) {}
 
-void read_bytes(png_structp png, png_bytep out, size_t size) {
-  Stream& stream = *static_cast<Stream*>(png_get_io_ptr(png));
-  if (size > stream.left) png_error(png, "the file ends early");
-  std::memcpy(out, stream.next, size);
-  stream.next += size;
-  stream.left -= size;
-}
-
 uint32_t big_endian(const std::byte* bytes) {
   uint32_t value = 0;
   for (int i = 0; i < 4; ++i) value = value << 8 | std::to_integer<uint32_t>(bytes[i]);
   return value;
 }
 
-constexpr size_t kSignatureBytes = 8, kIhdrBytes = 13, kChunkBytes = 12;
+constexpr size_t kSignatureBytes = 8, kIhdrBytes = 13, kChunkBytes = 12, kChunkHeaderBytes = 8;
+
+// libpng takes memory for as much as a chunk claims to hold, up to 2 GB, before it reads it: one
+// that claims more than there is ends here. Picture data is read in pieces and may be cut.
+void enter_chunk(png_structp png, Stream& stream) {
+  const uint32_t size = big_endian(stream.next);
+  const bool is_picture_data = std::memcmp(stream.next + 4, "IDAT", 4) == 0;
+  if (!is_picture_data && size > stream.left) png_error(png, "the file ends early");
+  stream.until_chunk = kChunkBytes + size;
+}
+
+void read_bytes(png_structp png, png_bytep out, size_t size) {
+  Stream& stream = *static_cast<Stream*>(png_get_io_ptr(png));
+  if (size > stream.left) png_error(png, "the file ends early");
+  if (stream.until_chunk == 0 && stream.left >= kChunkHeaderBytes) enter_chunk(png, stream);
+  std::memcpy(out, stream.next, size);
+  stream.next += size;
+  stream.left -= size;
+  stream.until_chunk -= size;
+}
 
 // Whether the file is cut before its last chunk.
 bool ends_early(Bytes bytes) {
@@ -59,7 +71,8 @@ struct Reader {
   png_structp png;
   png_infop info;
 
-  Reader(Bytes bytes, bool must_be_whole) : stream{bytes.data(), bytes.size(), {}} {
+  Reader(Bytes bytes, bool must_be_whole)
+      : stream{bytes.data(), bytes.size(), kSignatureBytes, {}} {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &stream, on_error, ignore_warning);
     info = png_create_info_struct(png);
     png_set_read_fn(png, &stream, read_bytes);

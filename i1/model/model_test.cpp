@@ -237,7 +237,8 @@ TEST(DualStream, GradientsEqualFiniteDifferences) {
     // Truncation is of order h^2, cancellation 1e-15 / h: both below 1e-8. Along a unit vector.
     constexpr double h = 1e-5, kDifferenceTolerance = 1e-7;
     for (size_t i = 0; i < inputs.size(); ++i) {
-      const auto& [key, tensor] = inputs[i];
+      const std::string& key = inputs[i].first;
+      const at::Tensor& tensor = inputs[i].second;
       at::Tensor direction = at::randn(tensor.sizes(), at::kDouble);
       direction /= direction.norm();
       const auto moved = [&](double by) {
