@@ -66,7 +66,7 @@ int run_evaluate(int argc, char** argv) {
   app.add_option("--seed", request.seed, "of the noise")
       ->check(whole_number<uint64_t>(0))
       ->capture_default_str();
-  app.add_option("--dtype", dtype, "float32, bfloat16, auto")->capture_default_str();
+  app.add_option("--dtype", dtype, "float32, bfloat16, int8 (blocks), auto")->capture_default_str();
   app.add_option("--batch-size", batch_size, "pictures sampled at once")
       ->check(whole_number<int64_t>(1, 10'000))
       ->capture_default_str();
@@ -76,9 +76,9 @@ int run_evaluate(int argc, char** argv) {
 
   const at::Device device(machine.device);
   std::string why;
-  const at::ScalarType compute = choose_compute_dtype(dtype, device, why);
+  const Precision precision = choose_precision(dtype, device, why);
   const fs::path folder = find_bundle(request.model, program_folder());
-  const Pipeline pipeline(load_bundle(folder, device, compute), device, compute);
+  const Pipeline pipeline(load_bundle(folder, device, precision), device, precision);
   const std::vector<TruthEntry> truth = read_truth(data_root / "truth_emoji");
   make_folder(output);
   const DrawFunction draw = [&](const std::vector<std::string>& prompts) {

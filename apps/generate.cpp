@@ -58,7 +58,8 @@ void add_options(CLI::App& app, Options& options) {
                  "of the shifted schedule; default: the model's own")
       ->check(real_number(0, kMaxShift));
   app.add_option("--negative-prompt", request.negative_prompt, "what guidance leads away from");
-  app.add_option("--dtype", options.dtype, "float32, bfloat16, auto")->capture_default_str();
+  app.add_option("--dtype", options.dtype, "float32, bfloat16, int8 (blocks), auto")
+      ->capture_default_str();
   app.add_option("--batch-size", options.batch_size,
                  "pictures sampled at once; changes none of them")
       ->check(whole_number<int64_t>(1, kMaxPictures))
@@ -144,9 +145,9 @@ int run_generate(int argc, char** argv) {
 
   const at::Device device(options.machine.device);
   std::string why;
-  const at::ScalarType dtype = choose_compute_dtype(options.dtype, device, why);
+  const Precision precision = choose_precision(options.dtype, device, why);
   const fs::path folder = find_bundle(options.request.model, program_folder());
-  const Pipeline pipeline(load_bundle(folder, device, dtype), device, dtype);
+  const Pipeline pipeline(load_bundle(folder, device, precision), device, precision);
   fill_in(app, pipeline.config(), options.request);
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
@@ -171,20 +172,15 @@ int run_generate(int argc, char** argv) {
       static_cast<int64_t>((requests.size() + options.batch_size - 1) / options.batch_size) *
           first.num_steps,
       "steps");
-  int64_t num_steps_done = 0;
-  for (auto begin = requests.begin(); begin != requests.end();) {  // written as they are done
-    const auto end = begin + std::min<int64_t>(options.batch_size, requests.end() - begin);
-    const std::vector<Image> images =
-        pipeline.generate({begin, end}, options.batch_size,
-                          [&](int64_t, int64_t) { progress.update(++num_steps_done); });
-    for (const Image& image : images) {
-      const fs::path file = file_for(options, *begin, is_in_folder);
-      write_png(file, image, {{kRequestKey, request_to_text(*begin)}});
-      std::printf("%s\n", file.c_str());
-      ++begin;
-    }
-    std::fflush(stdout);
-  }
+  pipeline.generate(
+      requests, options.batch_size,
+      [&](size_t index, const Image& image) {  // written as they are done
+        const fs::path file = file_for(options, requests[index], is_in_folder);
+        write_png(file, image, {{kRequestKey, request_to_text(requests[index])}});
+        std::printf("%s\n", file.c_str());
+        std::fflush(stdout);
+      },
+      [&](int64_t done, int64_t) { progress.update(done); });
   return 0;
 }
 

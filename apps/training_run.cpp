@@ -69,7 +69,7 @@ TrainState first_state(const TrainConfig& config, const fs::path& output, at::De
                "init_from=", config.init_from, ": neither a stage with checkpoints in ",
                output.string(), " nor a folder of --export");
     const Bundle bundle = load_bundle(config.init_from, device, at::kFloat);
-    const Net net{bundle.backbone, bundle.text_encoder};
+    const Net net{bundle.backbone.get(), bundle.text_encoder.get()};
     start_from(state, net, net, config.init_from);
   }
   std::fprintf(stderr, "%s starts from %s\n", config.recipe.c_str(), config.init_from.c_str());

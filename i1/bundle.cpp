@@ -8,6 +8,7 @@
 #include "i1/core/files.h"
 #include "i1/io/row_scales.h"
 #include "i1/io/weights_file.h"
+#include "i1/model/int8.h"
 #include "i1/model/weights.h"
 
 namespace i1 {
@@ -69,6 +70,27 @@ void add_dead(TensorMap& tensors, const ModelConfig& config) {
   });
 }
 
+// Of weights as they are stored: those of a mapped file take no memory until they are used.
+Lazy<DualStream> lazy_backbone(DualStream stored, at::Device device, Precision precision) {
+  return {[stored = std::move(stored), device, precision] {
+    if (!precision.has_int8_weights) return compute_copy(stored, precision.dtype, device);
+    DualStream model = stored;
+    quantize_blocks(model);
+    return compute_copy(model, precision.dtype, device);
+  }};
+}
+
+// Opened once, to know now that it can be read. Weights are cast as they are used.
+Lazy<T5GemmaEncoder> lazy_text_encoder(const fs::path& folder, at::Device device) {
+  load_t5gemma(folder);
+  return {[=] { return load_t5gemma(folder, device); }};
+}
+
+Lazy<Vae> lazy_vae(const fs::path& path, at::Device device) {
+  Vae::load(path);
+  return {[=] { return Vae::load(path, device); }};
+}
+
 }  // namespace
 
 fs::path find_bundle(const std::string& model, const fs::path& program_folder) {
@@ -96,7 +118,7 @@ fs::path find_weights(const std::string& name, const fs::path& program_folder) {
   throw UserError(concat(name, ": no such file or folder, and not in weights/ either"));
 }
 
-Bundle load_bundle(const fs::path& folder, at::Device device, at::ScalarType dtype) {
+Bundle load_bundle(const fs::path& folder, at::Device device, Precision precision) {
   const fs::path config_path = folder / kConfigFile;
   BundleConfig config;
   from_json(config, nlohmann::json::parse(read_file(config_path), nullptr, false),
@@ -104,14 +126,10 @@ Bundle load_bundle(const fs::path& folder, at::Device device, at::ScalarType dty
   check_model_config(config.model, config_path.string());
   TensorMap tensors = read_stored(folder);
   add_dead(tensors, config.model);
-  DualStream backbone =
-      compute_copy(load_dual_stream(config.model, tensors, folder.string()), dtype, device);
-  T5GemmaEncoder text_encoder = load_t5gemma(folder / "text_encoder");
-  for_each_tensor(text_encoder, "", [&](const std::string& key, at::Tensor& tensor) {
-    tensor = tensor.to(device, stays_float32(key) ? at::kFloat : dtype);
-  });
-  return {config, std::move(backbone), std::move(text_encoder),
-          load_tokenizer(folder / "tokenizer"), Vae::load(folder / config.vae, device)};
+  DualStream stored = load_dual_stream(config.model, tensors, folder.string());
+  return {config, lazy_backbone(std::move(stored), device, precision),
+          lazy_text_encoder(folder / "text_encoder", device), load_tokenizer(folder / "tokenizer"),
+          lazy_vae(folder / config.vae, device)};
 }
 
 void save_bundle(const fs::path& folder, const BundleConfig& config, const DualStream& backbone,

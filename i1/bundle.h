@@ -9,6 +9,8 @@
 
 #include <filesystem>
 
+#include "i1/core/compute_dtype.h"
+#include "i1/core/lazy.h"
 #include "i1/io/safetensors.h"
 #include "i1/model/dual_stream.h"
 #include "i1/request.h"
@@ -41,12 +43,14 @@ struct BundleConfig {
   }
 };
 
+/// The parts of a model. The three networks may be loaded when they are first used, and let go
+/// when they are done with: never all of a large model has to be in memory.
 struct Bundle {
   BundleConfig config;
-  DualStream backbone;
-  T5GemmaEncoder text_encoder;
+  Lazy<DualStream> backbone;
+  Lazy<T5GemmaEncoder> text_encoder;
   Tokenizer tokenizer;
-  Vae vae;
+  Lazy<Vae> vae;
 };
 
 /// The folder of a bundled model's name ("nano") or the path itself. `program_folder` holds the
@@ -59,9 +63,10 @@ std::filesystem::path find_bundle(const std::string& model,
 std::filesystem::path find_weights(const std::string& name,
                                    const std::filesystem::path& program_folder);
 
-/// Reads a folder for computing in `dtype` on `device`. Throws UserError (file, key, found,
+/// A folder's model, for computing in `precision` on `device`. Names, shapes and files of every
+/// part are checked here, values are read as a part is used. Throws UserError (file, key, found,
 /// expected).
-Bundle load_bundle(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+Bundle load_bundle(const std::filesystem::path& folder, at::Device device, Precision precision);
 
 /// Writes a folder that load_bundle reads, complete or not at all: bundle.json, the backbone's
 /// shards of at most `max_shard_bytes`, the text encoder, and copies of the tokenizer's files.

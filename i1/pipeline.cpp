@@ -16,14 +16,11 @@ namespace i1 {
 namespace {
 
 constexpr int64_t kPixelsPerLatent = 8, kLargestSide = 4096;
+// Encoded before the text encoder is let go: 256 prompts of 256 tokens are 300 MB at most.
+constexpr size_t kRequestsAtOnce = 256;
 
-Captions to_captions(const PackedText& text) {
-  Captions captions{text.hidden, {0}, text.key_bias};
-  for (const PackedPrompt& prompt : text.prompts) {
-    captions.row_offsets.push_back(prompt.begin + prompt.num_tokens + prompt.num_padding_rows);
-  }
-  return captions;
-}
+// Guidance of 1 is the conditional half itself.
+bool is_guided(const Request& request) { return request.guidance_scale != 1; }
 
 Image to_image(const at::Tensor& bytes) {  // (H, W, 3) uint8
   Image image = make_image(static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)));
@@ -38,15 +35,15 @@ void check_side(const char* name, int64_t side, int64_t multiple) {
 
 }  // namespace
 
-Pipeline::Pipeline(Bundle bundle, at::Device device, at::ScalarType dtype)
-    : bundle_(std::move(bundle)), device_(device), dtype_(dtype) {}
+Pipeline::Pipeline(Bundle bundle, at::Device device, Precision precision)
+    : bundle_(std::move(bundle)), device_(device), precision_(precision) {}
 
 Request Pipeline::complete(Request request) const {
   const BundleConfig& config = bundle_.config;
   if (request.width == 0) request.width = config.model.resolution;
   if (request.height == 0) request.height = config.model.resolution;
   if (request.num_steps == 0) request.num_steps = config.num_steps;
-  request.compute_dtype = dtype_ == at::kFloat ? "float32" : "bfloat16";
+  request.compute_dtype = precision_.name();
   const int64_t multiple = kPixelsPerLatent * config.model.patch_size;
   check_side("width", request.width, multiple);
   check_side("height", request.height, multiple);
@@ -73,55 +70,89 @@ at::Tensor picture_noise(const Request& request, int64_t latent_channels) {
       stream);
 }
 
-// The conditional half of the batch, then, where guidance needs it, the unconditional one: the null
-// caption under each prompt's own mask, or the negative prompt where there is one.
-Condition Pipeline::encode(const std::vector<Request>& requests, bool is_guided) const {
+std::vector<Pipeline::EncodedPrompt> Pipeline::encode(
+    const std::vector<std::string>& prompts) const {
   const int64_t T = bundle_.config.model.num_text_tokens;
   std::vector<std::vector<int64_t>> ids;
-  const auto add = [&](const std::string& prompt) {
+  for (const std::string& prompt : prompts)
     ids.push_back(bundle_.tokenizer.encode(prompt, static_cast<size_t>(T)));
-  };
-  for (const Request& request : requests) add(request.prompt);
-  if (is_guided) {
-    for (const Request& request : requests) add(request.negative_prompt);
-  }
   TextEncoderOptions options;
-  options.compute_dtype = dtype_;
-  const PackedText text = encode_text(bundle_.text_encoder, ids, T, options);
-  const Adapter& adapter = bundle_.backbone.text_encoder_adapter;
-  Captions captions = to_captions(text);
-  if (is_guided) captions = join(captions, captions_from_padded(adapter.learnable_null_caption));
-  const at::Tensor adapted = adapt(adapter, bundle_.config.model, captions);  // (R, D)
-
-  const int64_t null_begin = captions.row_offsets[ids.size()];
-  const size_t B = requests.size();
-  std::vector<CaptionRows> rows;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const bool is_null = i >= B && requests[i - B].negative_prompt.empty();
-    if (is_null) {
-      rows.push_back({null_begin, text.prompts[i - B].num_tokens});
-    } else {
-      rows.push_back({text.prompts[i].begin, text.prompts[i].num_tokens});
-    }
+  options.compute_dtype = precision_.dtype;
+  const PackedText text = encode_text(bundle_.text_encoder.get(), ids, T, options);
+  std::vector<EncodedPrompt> encoded;
+  for (const PackedPrompt& prompt : text.prompts) {
+    const int64_t num_rows = prompt.num_tokens + prompt.num_padding_rows;
+    encoded.push_back({text.hidden.narrow(0, prompt.begin, num_rows),
+                       text.key_bias.narrow(0, prompt.begin, num_rows), prompt.num_tokens});
   }
-  return gather_condition(adapted, rows);
+  return encoded;
 }
 
-at::Tensor Pipeline::sample(const std::vector<Request>& requests,
-                            const StepObserver& on_step) const {
-  const Request& first = requests.front();
-  const bool is_guided = first.guidance_scale != 1;  // else guidance is the conditional half itself
-  const Condition condition = encode(requests, is_guided);
-  const Layout layout = make_layout(bundle_.backbone, first.height / kPixelsPerLatent,
+Pipeline::Jobs Pipeline::encode(const std::vector<Request>& requests, size_t begin, size_t end,
+                                int64_t batch_size) const {
+  Jobs jobs;
+  for (size_t first = begin; first < end; first += static_cast<size_t>(batch_size)) {
+    const size_t count = std::min(end - first, static_cast<size_t>(batch_size));
+    std::vector<std::string> prompts;
+    for (size_t i = 0; i < count; ++i) prompts.push_back(requests[first + i].prompt);
+    const bool has_negative = is_guided(requests[first]);
+    for (size_t i = 0; has_negative && i < count; ++i)
+      prompts.push_back(requests[first + i].negative_prompt);
+    const std::vector<EncodedPrompt> encoded = encode(prompts);
+    for (size_t i = 0; i < count; ++i) {
+      jobs.push_back(
+          {&requests[first + i], encoded[i], has_negative ? encoded[count + i] : EncodedPrompt{}});
+    }
+  }
+  return jobs;
+}
+
+// The conditional half of the batch, then, where guidance needs it, the unconditional one: the null
+// caption under each prompt's own mask, or the negative prompt where there is one.
+Condition Pipeline::condition_of(const Jobs& jobs) const {
+  Captions captions{{}, {0}, {}};
+  std::vector<at::Tensor> states, key_biases;
+  std::vector<CaptionRows> rows;
+  const auto add = [&](const EncodedPrompt& prompt) {
+    const int64_t begin = captions.row_offsets.back();
+    states.push_back(prompt.states);
+    key_biases.push_back(prompt.key_bias);
+    captions.row_offsets.push_back(begin + prompt.states.size(0));
+    rows.push_back({begin, prompt.num_tokens});
+  };
+  const Adapter& adapter = bundle_.backbone->text_encoder_adapter;
+  for (const Job& job : jobs) add(job.prompt);
+  const bool has_second_half = is_guided(*jobs.front().request);
+  if (has_second_half) {
+    for (const Job& job : jobs) add(job.negative_prompt);
+  }
+  captions.states = at::cat(states);
+  captions.key_bias = at::cat(key_biases);
+  if (has_second_half) {
+    const int64_t null_begin = captions.row_offsets.back();
+    captions = join(captions, captions_from_padded(adapter.learnable_null_caption));
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (jobs[i].request->negative_prompt.empty())
+        rows[jobs.size() + i] = {null_begin, jobs[i].prompt.num_tokens};
+    }
+  }
+  return gather_condition(adapt(adapter, bundle_.config.model, captions), rows);
+}
+
+at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const {
+  const Request& first = *jobs.front().request;
+  const DualStream& backbone = bundle_.backbone.get();
+  const Condition condition = condition_of(jobs);
+  const Layout layout = make_layout(backbone, first.height / kPixelsPerLatent,
                                     first.width / kPixelsPerLatent, condition);
   const Guidance guidance = {first.guidance_scale, first.guidance_rescale, first.guidance_start};
   std::vector<at::Tensor> noise;
-  for (const Request& request : requests)
-    noise.push_back(picture_noise(request, bundle_.config.model.latent_channels));
+  for (const Job& job : jobs)
+    noise.push_back(picture_noise(*job.request, bundle_.config.model.latent_channels));
   const auto guided_velocity = [&](const at::Tensor& x_t, double t) {
-    if (!is_guided) return velocity(bundle_.backbone, x_t, condition, layout);  // (B, C, h, w)
+    if (!is_guided(first)) return velocity(backbone, x_t, condition, layout);  // (B, C, h, w)
     const at::Tensor both =
-        velocity(bundle_.backbone, at::cat({x_t, x_t}), condition, layout);  // (2B, C, h, w)
+        velocity(backbone, at::cat({x_t, x_t}), condition, layout);  // (2B, C, h, w)
     const std::vector<at::Tensor> halves = at::chunk(both, 2);
     return guide(halves[0], halves[1], t, guidance);
   };
@@ -130,29 +161,39 @@ at::Tensor Pipeline::sample(const std::vector<Request>& requests,
   return euler(at::stack(noise).to(device_), timesteps, guided_velocity, on_step);  // (B, C, h, w)
 }
 
-std::vector<Image> Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size,
-                                      const GenerateProgress& on_progress) const {
+void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size,
+                        const TakeImage& on_image, const GenerateProgress& on_progress) const {
   const at::NoGradGuard no_grad;
-  std::vector<Image> images;
+  const size_t N = requests.size(), B = static_cast<size_t>(batch_size);
+  const size_t window = (kRequestsAtOnce + B - 1) / B * B;  // whole batches
   int64_t done = 0;
-  int64_t total = 0;
-  for (size_t begin = 0; begin < requests.size(); begin += static_cast<size_t>(batch_size)) {
-    total += requests.front().num_steps;
-  }
-  for (size_t begin = 0; begin < requests.size(); begin += static_cast<size_t>(batch_size)) {
-    const size_t end = std::min(requests.size(), begin + static_cast<size_t>(batch_size));
-    const std::vector<Request> batch(requests.begin() + static_cast<int64_t>(begin),
-                                     requests.begin() + static_cast<int64_t>(end));
-    const at::Tensor latents = sample(batch, [&](int64_t, const at::Tensor&) {
-      check_interrupt();
-      if (on_progress) on_progress(++done, total);
-    });
-    for (int64_t i = 0; i < latents.size(0);
-         ++i) {  // one by one: a picture must not depend on its neighbours
-      images.push_back(
-          to_image(to_bytes(bundle_.vae.decode(latents.narrow(0, i, 1))).squeeze(0).to(at::kCPU)));
+  const int64_t total =
+      N == 0 ? 0 : static_cast<int64_t>((N + B - 1) / B) * requests.front().num_steps;
+  for (size_t begin = 0; begin < N; begin += window) {
+    const Jobs jobs = encode(requests, begin, std::min(N, begin + window), batch_size);
+    bundle_.text_encoder.release();
+    for (size_t first = 0; first < jobs.size(); first += B) {
+      const Jobs batch(jobs.begin() + static_cast<int64_t>(first),
+                       jobs.begin() + static_cast<int64_t>(std::min(jobs.size(), first + B)));
+      const at::Tensor latents = sample(batch, [&](int64_t, const at::Tensor&) {
+        check_interrupt();
+        if (on_progress) on_progress(++done, total);
+      });
+      for (size_t i = 0; i < batch.size(); ++i) {  // alone: it must not depend on its neighbours
+        const at::Tensor image =
+            bundle_.vae->decode(latents.narrow(0, static_cast<int64_t>(i), 1));  // (1, 3, H, W)
+        on_image(begin + first + i, to_image(to_bytes(image).squeeze(0).to(at::kCPU)));
+      }
     }
   }
+}
+
+std::vector<Image> Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size,
+                                      const GenerateProgress& on_progress) const {
+  std::vector<Image> images(requests.size());
+  generate(
+      requests, batch_size, [&](size_t index, Image image) { images[index] = std::move(image); },
+      on_progress);
   return images;
 }
 

@@ -11,6 +11,8 @@ namespace i1 {
 
 /// Called after each step of the sampler: steps done of the whole run, and of how many.
 using GenerateProgress = std::function<void(int64_t done, int64_t total)>;
+/// Called with each picture: its place among the requests.
+using TakeImage = std::function<void(size_t index, Image image)>;
 
 /// Beyond these numbers nothing can be drawn, or not in a lifetime.
 inline constexpr int64_t kMaxSteps = 10'000;
@@ -18,27 +20,48 @@ inline constexpr double kMaxGuidance = 1000, kMaxShift = 1000;
 
 class Pipeline {
  public:
-  Pipeline(Bundle bundle, at::Device device, at::ScalarType dtype);
+  Pipeline(Bundle bundle, at::Device device, Precision precision);
 
   /// The request with what it leaves open (size, steps, dtype) filled in from the model. Throws
   /// UserError for sizes that cannot be made, an unknown schedule, and numbers out of range.
   Request complete(Request request) const;
 
-  /// One picture a request, in order. Requests must be complete and agree in size, steps, schedule
-  /// and guidance; they are sampled `batch_size` at a time, which does not change any picture. Each
-  /// picture's noise follows from its seed, prompt index and image index alone.
+  /// One picture a request, in order, given to `on_image` as it is done. Requests must be complete
+  /// and agree in size, steps, schedule and guidance; they are sampled `batch_size` at a time,
+  /// which does not change any picture. Each picture's noise follows from its seed, prompt index
+  /// and image index alone. The text encoder is let go before the backbone is loaded.
+  void generate(const std::vector<Request>& requests, int64_t batch_size, const TakeImage& on_image,
+                const GenerateProgress& on_progress = nullptr) const;
+
+  /// The same, all pictures at the end.
   std::vector<Image> generate(const std::vector<Request>& requests, int64_t batch_size,
                               const GenerateProgress& on_progress = nullptr) const;
 
   const BundleConfig& config() const { return bundle_.config; }
 
  private:
-  Condition encode(const std::vector<Request>& requests, bool is_guided) const;
-  at::Tensor sample(const std::vector<Request>& requests, const StepObserver& on_step) const;
+  /// What the text encoder makes of one prompt.
+  struct EncodedPrompt {
+    at::Tensor states;    ///< (rows, W): its tokens, then at most one row for all padding
+    at::Tensor key_bias;  ///< (rows)
+    int64_t num_tokens = 0;
+  };
+  /// A request and its prompts; the negative one only where guidance needs it.
+  struct Job {
+    const Request* request = nullptr;
+    EncodedPrompt prompt, negative_prompt;
+  };
+  using Jobs = std::vector<Job>;
+
+  std::vector<EncodedPrompt> encode(const std::vector<std::string>& prompts) const;
+  Jobs encode(const std::vector<Request>& requests, size_t begin, size_t end,
+              int64_t batch_size) const;
+  Condition condition_of(const Jobs& jobs) const;
+  at::Tensor sample(const Jobs& jobs, const StepObserver& on_step) const;
 
   Bundle bundle_;
   at::Device device_;
-  at::ScalarType dtype_;
+  Precision precision_;
 };
 
 /// Standard normal latents (C, h, w) of one picture.

@@ -12,8 +12,8 @@ namespace {
 
 using namespace i1::testing;
 
-Pipeline tiny_pipeline(at::ScalarType dtype = at::kFloat) {
-  return Pipeline(tiny_bundle(dtype), at::kCPU, dtype);
+Pipeline tiny_pipeline(Precision precision = at::kFloat) {
+  return Pipeline(tiny_bundle(precision), at::kCPU, precision);
 }
 
 Request request_of(const std::string& prompt) {
@@ -102,6 +102,50 @@ TEST(Pipeline, APictureDoesNotDependOnItsBatch) {
   }
 }
 
+TEST(Pipeline, TheTextEncoderIsLetGoAndLoadedAgain) {
+  const Bundle bundle = tiny_bundle();
+  int num_loads = 0;
+  const Lazy<T5GemmaEncoder> encoder{[&] {
+    ++num_loads;
+    return bundle.text_encoder.get();
+  }};
+  const Pipeline pipeline({bundle.config, bundle.backbone, encoder, bundle.tokenizer, bundle.vae},
+                          at::kCPU, at::kFloat);
+  EXPECT_EQ(num_loads, 0);
+  const Request request = pipeline.complete(request_of("a red square"));
+  const std::vector<uint8_t> picture = draw(pipeline, request);
+  EXPECT_EQ(num_loads, 1);
+  EXPECT_EQ(draw(pipeline, request), picture);
+  EXPECT_EQ(num_loads, 2);
+}
+
+TEST(Pipeline, PicturesAreGivenInOrderAsTheyAreDone) {
+  const Pipeline pipeline = tiny_pipeline();
+  const std::vector<Request> requests(5, pipeline.complete(request_of("a bar")));
+  std::vector<size_t> indices;
+  int64_t num_steps = 0;
+  pipeline.generate(
+      requests, 2,
+      [&](size_t index, const Image& image) {
+        EXPECT_EQ(num_steps, static_cast<int64_t>(index / 2 + 1) * 4);
+        EXPECT_EQ(image.width, 32);
+        indices.push_back(index);
+      },
+      [&](int64_t done, int64_t) { num_steps = done; });
+  EXPECT_EQ(indices, (std::vector<size_t>{0, 1, 2, 3, 4}));
+}
+
+TEST(Pipeline, Int8WeightsGiveNearlyTheSamePicture) {
+  const Request request = request_of("a red square");
+  const std::vector<uint8_t> exact = draw(tiny_pipeline(), request);
+  const std::vector<uint8_t> rounded = draw(tiny_pipeline({at::kFloat, true}), request);
+  EXPECT_NE(exact, rounded);
+  double sum = 0;
+  for (size_t i = 0; i < exact.size(); ++i) sum += std::pow(exact[i] - rounded[i], 2);
+  constexpr double kDecibels = 32;
+  EXPECT_GT(10 * std::log10(255 * 255 * static_cast<double>(exact.size()) / sum), kDecibels);
+}
+
 TEST(Pipeline, NoiseIsNamedBySeedPromptAndPicture) {
   Request request = request_of("a");
   request.width = 64;
@@ -127,27 +171,28 @@ TEST(Pipeline, NoiseIsNamedBySeedPromptAndPicture) {
 std::vector<uint8_t> conditional_picture(const Bundle& bundle, const Request& request) {
   const at::NoGradGuard no_grad;
   const ModelConfig& model = bundle.config.model;
-  const PackedText text = encode_text(
-      bundle.text_encoder, {bundle.tokenizer.encode(request.prompt, 8)}, model.num_text_tokens);
+  const PackedText text =
+      encode_text(bundle.text_encoder.get(), {bundle.tokenizer.encode(request.prompt, 8)},
+                  model.num_text_tokens);
   const Captions captions{text.hidden, {0, text.hidden.size(0)}, text.key_bias};
   const Condition condition =
-      gather_condition(adapt(bundle.backbone.text_encoder_adapter, model, captions),
+      gather_condition(adapt(bundle.backbone->text_encoder_adapter, model, captions),
                        {{0, text.prompts[0].num_tokens}});
-  const Layout layout = make_layout(bundle.backbone, 4, 4, condition);
+  const Layout layout = make_layout(bundle.backbone.get(), 4, 4, condition);
   const at::Tensor latents =
       euler(picture_noise(request, model.latent_channels).unsqueeze(0),
             make_timesteps(request.num_steps, request.schedule, request.timestep_shift),
             [&](const at::Tensor& x_t, double) {
-              return velocity(bundle.backbone, x_t, condition, layout);
+              return velocity(bundle.backbone.get(), x_t, condition, layout);
             });
-  const at::Tensor bytes = to_bytes(bundle.vae.decode(latents)).contiguous();
+  const at::Tensor bytes = to_bytes(bundle.vae->decode(latents)).contiguous();
   const auto* data = bytes.const_data_ptr<uint8_t>();
   return {data, data + bytes.numel()};
 }
 
 TEST(Pipeline, WithoutGuidanceOnlyTheConditionalHalfIsComputed) {
   Bundle bundle = tiny_bundle();
-  bundle.backbone.text_encoder_adapter.learnable_null_caption.fill_(NAN);  // nobody may read it
+  bundle.backbone->text_encoder_adapter.learnable_null_caption.fill_(NAN);  // nobody may read it
   const Pipeline pipeline(bundle, at::kCPU, at::kFloat);
   Request request = pipeline.complete(request_of("a red square"));
   request.guidance_scale = 1;

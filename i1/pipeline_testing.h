@@ -8,6 +8,7 @@
 #include "i1/bundle.h"
 #include "i1/core/testing.h"
 #include "i1/model/init.h"
+#include "i1/model/int8.h"
 #include "i1/model/weights.h"
 #include "i1/text/bpe_trainer.h"
 
@@ -39,7 +40,7 @@ inline std::filesystem::path tiny_tokenizer() {
 }
 
 /// A random model of a few thousand parameters, its autoencoder the bundled one.
-inline Bundle tiny_bundle(at::ScalarType dtype = at::kFloat) {
+inline Bundle tiny_bundle(Precision precision = at::kFloat) {
   const BundleConfig config = tiny_bundle_config();
   DualStream backbone = make_dual_stream(config.model);
   initialize(backbone, RandomStream{1});
@@ -51,11 +52,9 @@ inline Bundle tiny_bundle(at::ScalarType dtype = at::kFloat) {
   text.head_dim = 8;
   text.query_pre_attn_scalar = 8;
   T5GemmaEncoder encoder = init_t5gemma(text, RandomStream{2});
-  for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
-    if (!stays_float32(key)) tensor = tensor.to(dtype);
-  });
-  return {config, compute_copy(backbone, dtype, at::kCPU), std::move(encoder), std::move(tokenizer),
-          Vae::load("weights/taef2")};
+  if (precision.has_int8_weights) quantize_blocks(backbone);
+  return {config, compute_copy(backbone, precision.dtype, at::kCPU), std::move(encoder),
+          std::move(tokenizer), Vae::load("weights/taef2")};
 }
 
 }  // namespace i1::testing

@@ -13,7 +13,7 @@ at::ScalarType choose_compute_dtype(const std::string& wanted, at::Device device
     return wanted == "float32" ? at::kFloat : at::kBFloat16;
   }
   check_user(wanted == "auto" || wanted.empty(), "compute dtype \"", wanted,
-             "\": expected float32 or bfloat16");
+             "\": expected float32, bfloat16 or auto");
   if (device.is_cuda()) {
     why = "the GPU multiplies it natively";
     return at::kBFloat16;
@@ -24,6 +24,22 @@ at::ScalarType choose_compute_dtype(const std::string& wanted, at::Device device
   }
   why = "the CPU does not multiply bfloat16 natively";
   return at::kFloat;
+}
+
+std::string Precision::name() const {
+  if (has_int8_weights) return "int8";
+  return dtype == at::kFloat ? "float32" : "bfloat16";
+}
+
+Precision choose_precision(const std::string& wanted, at::Device device, std::string& why) {
+  if (wanted == "int8") {
+    const at::ScalarType dtype = choose_compute_dtype("auto", device, why);
+    why = concat("as asked; the rest in ", Precision(dtype).name());
+    return {dtype, true};
+  }
+  if (wanted != "auto" && !wanted.empty() && wanted != "float32" && wanted != "bfloat16")
+    throw UserError(concat("--dtype ", wanted, ": expected float32, bfloat16, int8 or auto"));
+  return choose_compute_dtype(wanted, device, why);
 }
 
 }  // namespace i1
