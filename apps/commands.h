@@ -5,6 +5,7 @@
 namespace i1 {
 
 int run_check(int argc, char** argv);
+int run_convert(int argc, char** argv);
 int run_data(int argc, char** argv);
 int run_data_cache(int argc, char** argv);
 int run_data_tokenizer(int argc, char** argv);

@@ -29,6 +29,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"generate", "prompts to PNG", i1::run_generate},
     {"inspect", "what a picture or a file of weights holds", i1::run_inspect},
+    {"convert", "a model's weights in another format or type", i1::run_convert},
     {"data", "build training data", i1::run_data},
     {"evaluate", "score a model on a benchmark", i1::run_evaluate},
     {"train", "train a recipe: start or resume", i1::run_train},

@@ -1,15 +1,18 @@
 // i1 inspect FILE: a picture's request and the command that makes it again; the tensors of weights
-// in any format that open_weights reads.
+// in any format that open_weights reads, and the config of a backbone.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "i1/core/config.h"
 #include "i1/core/files.h"
+#include "i1/data/digest.h"
 #include "i1/io/image.h"
-#include "i1/io/weights_file.h"
+#include "i1/model/weights.h"
 #include "i1/request.h"
 
 namespace i1 {
@@ -35,6 +38,49 @@ void inspect_picture(const fs::path& path, bool as_json) {
   std::printf("\n%s\n", command_line(request, path.filename().string()).c_str());
 }
 
+struct Total {
+  int64_t num_tensors = 0;
+  double num_values = 0, num_bytes = 0;
+};
+
+void print_total(const std::string& name, const Total& total) {
+  std::printf("%s: %ld tensors, %.0f values, %.1f MB\n", name.c_str(),
+              static_cast<long>(total.num_tensors), total.num_values, total.num_bytes / 1e6);
+}
+
+void print_tensors(const WeightsFile& file) {
+  Total all;
+  std::map<std::string, Total> by_type;
+  for (const auto& [name, tensor] : file.tensors) {
+    const auto& [dtype, shape] = tensor.info;
+    const std::string type = tensor.encoding.empty() ? c10::toString(dtype) : tensor.encoding;
+    std::printf("%-64s %-9s %s\n", name.c_str(), type.c_str(),
+                concat(at::IntArrayRef(shape)).c_str());
+    const uint64_t plain_bytes = count_bytes(shape, dtype, file.where);
+    for (Total* total : {&all, &by_type[type]}) {
+      ++total->num_tensors;
+      total->num_values +=
+          static_cast<double>(plain_bytes) / static_cast<double>(c10::elementSize(dtype));
+      total->num_bytes += static_cast<double>(stored_bytes(tensor, file.where));
+    }
+  }
+  print_total(file.format, all);
+  if (by_type.size() > 1)
+    for (const auto& [type, total] : by_type) print_total("  " + type, total);
+}
+
+void print_hashes(const fs::path& path) {
+  std::set<fs::path> files;
+  if (fs::is_directory(path)) {
+    for (const auto& entry : fs::directory_iterator(path))
+      if (entry.is_regular_file()) files.insert(entry.path());
+  } else {
+    files.insert(path);
+  }
+  for (const fs::path& file : files)
+    std::printf("sha256 %s  %s\n", sha256_of_file(file).c_str(), file.c_str());
+}
+
 void inspect_weights(const fs::path& path) {
   const WeightsFile file = open_weights(path);
   if (file.values.is_object()) {
@@ -43,17 +89,13 @@ void inspect_weights(const fs::path& path) {
       std::printf("# %s: %s\n", key.c_str(), text.c_str());
     }
   }
-  double num_values = 0, num_bytes = 0;
-  for (const auto& [name, tensor] : file.tensors) {
-    const TensorInfo& info = tensor.info;
-    std::printf("%-64s %-9s %s\n", name.c_str(), c10::toString(info.dtype),
-                concat(at::IntArrayRef(info.shape)).c_str());
-    const auto bytes = static_cast<double>(count_bytes(info.shape, info.dtype, path.string()));
-    num_bytes += bytes;
-    num_values += bytes / static_cast<double>(c10::elementSize(info.dtype));
-  }
-  std::printf("%s: %zu tensors, %.0f values, %.1f MB\n", file.format.c_str(), file.tensors.size(),
-              num_values, num_bytes / 1e6);
+  print_tensors(file);
+  if (!holds_backbone(file)) return;
+  const ModelConfig config = open_backbone(path).config;
+  std::printf("\nan i1 backbone:\n");
+  const nlohmann::ordered_json fields = to_json(config);
+  for (const auto& field : fields.items())
+    std::printf("  %-22s %s\n", field.key().c_str(), field.value().dump().c_str());
 }
 
 bool is_png(const fs::path& path) {
@@ -69,10 +111,12 @@ bool is_png(const fs::path& path) {
 int run_inspect(int argc, char** argv) {
   CLI::App app("Prints what a picture of i1 generate or a file of weights holds.");
   std::vector<fs::path> paths;
-  bool as_json = false;
-  app.add_option("FILE", paths, "PNG files; weights: safetensors, .pt, .npz, a folder of shards")
+  bool as_json = false, has_hash = false;
+  app.add_option("FILE", paths,
+                 "PNG files; weights: safetensors, .pt, .npz, GGUF, a folder of shards")
       ->required();
   app.add_flag("--json", as_json, "a picture's request as JSON");
+  app.add_flag("--hash", has_hash, "also the SHA-256 of the file, or of each file of the folder");
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   for (const fs::path& path : paths) {
     if (paths.size() > 1) std::printf("%s\n", path.c_str());
@@ -81,6 +125,7 @@ int run_inspect(int argc, char** argv) {
     } else {
       inspect_weights(path);
     }
+    if (has_hash) print_hashes(path);
   }
   return 0;
 }

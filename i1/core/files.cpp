@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <system_error>
 
 #include "i1/core/error.h"
@@ -21,6 +23,17 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// Where files are mapped, and how many bytes: what forget_pages may give back.
+struct Mappings {
+  std::mutex mutex;
+  std::map<void*, size_t> sizes;
+};
+
+Mappings& mappings() {
+  static Mappings& all = *new Mappings;  // outlives every mapping
+  return all;
+}
 
 struct stat open_to_read(const std::filesystem::path& path, Descriptor& file, int flags = 0) {
   file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
@@ -58,10 +71,21 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (size_ == 0) return;
   data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
   check_user(data_ != MAP_FAILED, path.string(), ": cannot be mapped: ", std::strerror(errno));
+  const std::lock_guard lock(mappings().mutex);
+  mappings().sizes[data_] = size_;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ == nullptr) return;
+  const std::lock_guard lock(mappings().mutex);
+  mappings().sizes.erase(data_);
+  ::munmap(data_, size_);
+}
+
+void MappedFile::forget_pages() {
+  const std::lock_guard lock(mappings().mutex);
+  // A private mapping that is never written to comes back from its file.
+  for (const auto& [data, size] : mappings().sizes) ::madvise(data, size, MADV_DONTNEED);
 }
 
 void write_all(int fd, const void* data, size_t size) {

@@ -27,6 +27,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
 
+  /// Gives back the memory of all mapped files of the process, which otherwise fills with what was
+  /// touched; bytes that are touched again are read again.
+  static void forget_pages();
+
  private:
   void* data_ = nullptr;
   size_t size_ = 0;

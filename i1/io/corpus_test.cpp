@@ -36,8 +36,8 @@ TEST_P(Corpus, EveryFileIsReadOrRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Readers, Corpus,
                          testing::Values(Reader{"safetensors", fuzz_safetensors},
-                                         Reader{"pytorch", fuzz_pytorch}, Reader{"npz", fuzz_npz},
-                                         Reader{"tfrecord", fuzz_tfrecord},
+                                         Reader{"gguf", fuzz_gguf}, Reader{"pytorch", fuzz_pytorch},
+                                         Reader{"npz", fuzz_npz}, Reader{"tfrecord", fuzz_tfrecord},
                                          Reader{"image", fuzz_image}),
                          [](const auto& info) { return std::string(info.param.folder); });
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "i1/io/gguf.h"
 #include "i1/io/image.h"
 #include "i1/io/npz.h"
 #include "i1/io/pytorch.h"
@@ -28,6 +29,12 @@ inline void touch_values(const StoredTensors& tensors) {
 
 inline void fuzz_safetensors(std::string_view bytes) {
   touch_values(parse_safetensors(hold_bytes(std::string(bytes), "fuzz")).tensors);
+}
+
+inline void fuzz_gguf(std::string_view bytes) {
+  const GgufFile file = parse_gguf(hold_bytes(std::string(bytes), "fuzz"));
+  touch_values(file.tensors);
+  file.values.dump();
 }
 
 /// The first byte chooses: the rest is an archive of whatever kind, or the pickle of a .pt file,

@@ -4,6 +4,9 @@
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/round.h>
 
+#include <memory>
+#include <utility>
+
 #include "i1/core/error.h"
 
 namespace i1 {
@@ -25,8 +28,25 @@ void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor&
   std::tie(tensors[key], tensors[key + kScaleSuffix]) = quantize_rows(weight);
 }
 
-void restore_quantized(TensorMap& tensors, const std::string& where) {
-  TensorMap scales;
+void put_quantized(StoredTensors& tensors, const std::string& key, const StoredTensor& weight) {
+  // The scale is read right after its matrix, which has it at hand.
+  const auto scale = std::make_shared<at::Tensor>();
+  const auto quantize = [read = weight.read] { return quantize_rows(read().to(at::kFloat)); };
+  const TensorInfo matrix = {at::kChar, weight.info.shape};
+  const TensorInfo column = {at::kFloat, std::vector(1, weight.info.shape.at(0))};
+  tensors[key] = StoredTensor{matrix, [quantize, scale] {
+                                at::Tensor values;
+                                std::tie(values, *scale) = quantize();
+                                return values;
+                              }};
+  tensors[key + kScaleSuffix] = StoredTensor{
+      column, [quantize, scale] {
+        return scale->defined() ? std::exchange(*scale, at::Tensor()) : quantize().second;
+      }};
+}
+
+void restore_quantized(StoredTensors& tensors, const std::string& where) {
+  StoredTensors scales;
   std::erase_if(tensors, [&](const auto& item) {
     if (!item.first.ends_with(kScaleSuffix)) return false;
     scales.insert(item);
@@ -37,14 +57,25 @@ void restore_quantized(TensorMap& tensors, const std::string& where) {
     const auto found = tensors.find(key);
     check_user(found != tensors.end(), where, ": tensor \"", name, "\" scales \"", key,
                "\", which is not there");
-    at::Tensor& values = found->second;
-    check_user(values.dim() > 0 && scale.dim() == 1 && scale.size(0) == values.size(0), where,
-               ": tensor \"", name, "\" has shape ", scale.sizes(), ", expected a value a row of ",
-               values.sizes());
-    std::vector<int64_t> shape(static_cast<size_t>(values.dim()), 1);
-    shape[0] = values.size(0);
-    values = values.to(at::kFloat) * scale.to(at::kFloat).view(shape);
+    const StoredTensor values = found->second;
+    const std::vector<int64_t>& shape = values.info.shape;
+    check_user(!shape.empty() && scale.info.shape == std::vector{shape[0]}, where, ": tensor \"",
+               name, "\" has shape ", at::IntArrayRef(scale.info.shape),
+               ", expected a value a row of ", at::IntArrayRef(shape));
+    std::vector<int64_t> column(shape.size(), 1);
+    column[0] = shape[0];
+    const TensorInfo info = {at::kFloat, shape};
+    found->second = StoredTensor{info, [values, scale, column] {
+                                   return values.read().to(at::kFloat) *
+                                          scale.read().to(at::kFloat).view(column);
+                                 }};
   }
+}
+
+void restore_quantized(TensorMap& tensors, const std::string& where) {
+  StoredTensors stored = as_stored(tensors);
+  restore_quantized(stored, where);
+  tensors = read_all(stored);
 }
 
 }  // namespace i1

@@ -19,4 +19,10 @@ void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor&
 /// `where`) for a scale without its matrix, or of another length.
 void restore_quantized(TensorMap& tensors, const std::string& where);
 
+/// The same without reading a value before it is asked for.
+void restore_quantized(StoredTensors& tensors, const std::string& where);
+
+/// `weight` as put_quantized stores it, quantised when it is read.
+void put_quantized(StoredTensors& tensors, const std::string& key, const StoredTensor& weight);
+
 }  // namespace i1

@@ -135,38 +135,47 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   return result;
 }
 
-void write_safetensors(const std::filesystem::path& path, const TensorMap& tensors,
-                       const Metadata& metadata) {
+void write_safetensors(const std::filesystem::path& path, const StoredTensors& tensors,
+                       const Metadata& metadata, const TensorWritten& written) {
   nlohmann::ordered_json header;
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    header[name] = {{"dtype", dtype_name(tensor.scalar_type())},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {offset, offset + tensor.nbytes()}}};
-    offset += tensor.nbytes();
+    const auto& [dtype, shape] = tensor.info;
+    const uint64_t end = offset + count_bytes(shape, dtype, path.string() + ": tensor " + name);
+    header[name] = {
+        {"dtype", dtype_name(dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    offset = end;
   }
   std::string text = header.empty() ? "{}" : header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the data starts aligned
   const uint64_t header_bytes = text.size();
-  write_atomically(path, [&](int fd) {
-    write_all(fd, &header_bytes, sizeof header_bytes);
-    write_all(fd, text.data(), text.size());
-    for (const auto& [name, tensor] : tensors) {
-      const at::Tensor plain = tensor.to(at::kCPU).contiguous();
-      write_all(fd, plain.const_data_ptr(), plain.nbytes());
-    }
-  });
+  AtomicFile file(path);
+  file.write(&header_bytes, sizeof header_bytes);
+  file.write(text.data(), text.size());
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor values = tensor.read().contiguous();
+    check_machine(values.scalar_type() == tensor.info.dtype && values.sizes() == tensor.info.shape,
+                  path.string(), ": tensor ", name, " is not what its header says");
+    file.write(values.const_data_ptr(), values.nbytes());
+    if (written) written(values.nbytes());
+  }
+  file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, const TensorMap& tensors,
+                       const Metadata& metadata) {
+  write_safetensors(path, as_stored(tensors), metadata);
 }
 
 namespace {
 
 // As many shards as fit, tensors in key order.
-std::vector<TensorMap> split_shards(const TensorMap& tensors, int64_t max_shard_bytes) {
-  std::vector<TensorMap> shards(1);
+std::vector<StoredTensors> split_shards(const StoredTensors& tensors, int64_t max_shard_bytes) {
+  std::vector<StoredTensors> shards(1);
   int64_t bytes = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto size = static_cast<int64_t>(tensor.nbytes());
+    const auto size = static_cast<int64_t>(stored_bytes(tensor, name));
     if (bytes > 0 && bytes + size > max_shard_bytes) {
       shards.emplace_back();
       bytes = 0;
@@ -194,11 +203,11 @@ void remove_others(const std::filesystem::path& folder, const std::string& stem,
 }  // namespace
 
 void write_sharded_safetensors(const std::filesystem::path& folder, const std::string& stem,
-                               const TensorMap& tensors, int64_t max_shard_bytes,
-                               const Metadata& metadata) {
-  const std::vector<TensorMap> shards = split_shards(tensors, max_shard_bytes);
+                               const StoredTensors& tensors, int64_t max_shard_bytes,
+                               const Metadata& metadata, const TensorWritten& written) {
+  const std::vector<StoredTensors> shards = split_shards(tensors, max_shard_bytes);
   if (shards.size() == 1) {
-    write_safetensors(folder / (stem + ".safetensors"), tensors, metadata);
+    write_safetensors(folder / (stem + ".safetensors"), tensors, metadata, written);
     return remove_others(folder, stem, {stem + ".safetensors"});
   }
   std::vector<std::string> files;
@@ -208,16 +217,22 @@ void write_sharded_safetensors(const std::filesystem::path& folder, const std::s
     char number[64];
     std::snprintf(number, sizeof number, "-%05zu-of-%05zu.safetensors", i + 1, shards.size());
     files.push_back(stem + number);
-    write_safetensors(folder / files.back(), shards[i], metadata);
+    write_safetensors(folder / files.back(), shards[i], metadata, written);
     for (const auto& [name, tensor] : shards[i]) {
       index["weight_map"][name] = files.back();
-      total_bytes += tensor.nbytes();
+      total_bytes += stored_bytes(tensor, name);
     }
   }
   index["metadata"]["total_size"] = total_bytes;
   files.push_back(stem + ".safetensors.index.json");
   write_file_atomically(folder / files.back(), index.dump(2) + "\n");
   remove_others(folder, stem, files);
+}
+
+void write_sharded_safetensors(const std::filesystem::path& folder, const std::string& stem,
+                               const TensorMap& tensors, int64_t max_shard_bytes,
+                               const Metadata& metadata) {
+  write_sharded_safetensors(folder, stem, as_stored(tensors), max_shard_bytes, metadata);
 }
 
 }  // namespace i1

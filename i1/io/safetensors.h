@@ -26,8 +26,9 @@ struct StoredSafetensors {
 /// The same without reading a value. Throws as `read_safetensors` does.
 StoredSafetensors parse_safetensors(const FileBytes& file);
 
-/// Writes `tensors` in key order, atomically. Non-contiguous tensors and those on other devices are
-/// copied.
+/// Writes `tensors` in key order, atomically, each read when its turn comes and then dropped.
+void write_safetensors(const std::filesystem::path& path, const StoredTensors& tensors,
+                       const Metadata& metadata = {}, const TensorWritten& written = nullptr);
 void write_safetensors(const std::filesystem::path& path, const TensorMap& tensors,
                        const Metadata& metadata = {});
 
@@ -35,6 +36,10 @@ void write_safetensors(const std::filesystem::path& path, const TensorMap& tenso
 /// `stem`-00001-of-0000N.safetensors and last `stem`.safetensors.index.json, which says in which
 /// shard each tensor lies. No shard but one of a single tensor is larger than the limit. Files that
 /// an earlier writing left under `stem` are removed.
+void write_sharded_safetensors(const std::filesystem::path& folder, const std::string& stem,
+                               const StoredTensors& tensors, int64_t max_shard_bytes,
+                               const Metadata& metadata = {},
+                               const TensorWritten& written = nullptr);
 void write_sharded_safetensors(const std::filesystem::path& folder, const std::string& stem,
                                const TensorMap& tensors, int64_t max_shard_bytes,
                                const Metadata& metadata = {});

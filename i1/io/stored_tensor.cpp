@@ -39,6 +39,26 @@ uint64_t count_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype,
   return is_empty ? 0 : num_bytes;
 }
 
+uint64_t stored_bytes(const StoredTensor& tensor, const std::string& where) {
+  return tensor.encoding.empty() ? count_bytes(tensor.info.shape, tensor.info.dtype, where)
+                                 : tensor.encoded_bytes;
+}
+
+StoredTensors as_stored(const TensorMap& tensors) {
+  StoredTensors stored;
+  for (const auto& [name, tensor] : tensors) {
+    stored[name] = {{tensor.scalar_type(), tensor.sizes().vec()},
+                    [tensor] { return tensor.to(at::kCPU).contiguous(); }};
+  }
+  return stored;
+}
+
+TensorMap read_all(const StoredTensors& tensors) {
+  TensorMap values;
+  for (const auto& [name, tensor] : tensors) values[name] = tensor.read();
+  return values;
+}
+
 at::Tensor tensor_at_bytes(const FileBytes& file, const std::byte* data, const TensorInfo& info,
                            const std::vector<int64_t>& strides) {
   std::vector<int64_t> steps = strides;

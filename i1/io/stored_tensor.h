@@ -28,9 +28,20 @@ struct StoredTensor {
   /// The values. Where the file holds them as they are (aligned, not compressed) a view of the
   /// mapped file, which lives as long as the tensor and must not be written to; else a copy.
   std::function<at::Tensor()> read;
+  /// How a file holds values that no dtype describes ("Q8_0"), and in how many bytes; `read`
+  /// decodes them to `info.dtype`. Empty = as they are.
+  std::string encoding = {};
+  uint64_t encoded_bytes = 0;
 };
 
 using StoredTensors = std::map<std::string, StoredTensor>;
+
+/// Told after each tensor that is written how many bytes of it.
+using TensorWritten = std::function<void(uint64_t num_bytes)>;
+
+/// Tensors in memory as if a file held them: `read` gives each contiguous and on the CPU.
+StoredTensors as_stored(const TensorMap& tensors);
+TensorMap read_all(const StoredTensors& tensors);
 
 /// Which tensors are asked for, by name; empty = all.
 using WantsTensor = std::function<bool(const std::string& name)>;
@@ -50,6 +61,9 @@ FileBytes hold_bytes(std::string bytes, std::string where);
 /// for a negative size and where the product does not fit in 63 bits.
 uint64_t count_bytes(const std::vector<int64_t>& shape, at::ScalarType dtype,
                      const std::string& where);
+
+/// The bytes that a tensor takes in its file. Throws as `count_bytes` does.
+uint64_t stored_bytes(const StoredTensor& tensor, const std::string& where);
 
 /// The tensor whose first value lies at `data`, a place within `file` that the caller has checked.
 /// Strides count values; none = contiguous. A view, or a copy where `data` is not aligned.

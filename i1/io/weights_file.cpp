@@ -7,6 +7,7 @@
 
 #include "i1/core/error.h"
 #include "i1/core/files.h"
+#include "i1/io/gguf.h"
 #include "i1/io/npz.h"
 #include "i1/io/pytorch.h"
 #include "i1/io/safetensors.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kIndexSuffix = ".safetensors.index.json", kSuffix = ".safetensors";
 constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
+constexpr const char* kNested = "transformer";  // where pipelines of several nets keep this one
 
 void add(WeightsFile& weights, StoredTensors tensors, const WantsTensor& wants) {
   for (auto& [name, tensor] : tensors) {
@@ -44,7 +46,8 @@ WeightsFile open_index(const fs::path& path, const WantsTensor& wants) {
   WeightsFile weights{path.string(), "safetensors", {}, nullptr};
   for (const auto& [shard, names] : shards) {
     const fs::path file = path.parent_path() / shard;
-    StoredTensors tensors = parse_safetensors(map_file(file)).tensors;
+    auto [tensors, metadata] = parse_safetensors(map_file(file));
+    if (!metadata.empty()) weights.values = metadata;
     for (const std::string& name : names) {
       const auto found = tensors.find(name);
       check_user(found != tensors.end(), file.string(), ": no tensor \"", name,
@@ -71,9 +74,20 @@ WeightsFile open_shards(const fs::path& folder, const std::string& stem,
   check_user(static_cast<int64_t>(shards.size()) == expected, folder.string(), ": ", shards.size(),
              " shards ", stem, "-*.safetensors, expected ", expected, "; incomplete");
   WeightsFile weights{folder.string(), "safetensors", {}, nullptr};
-  for (const fs::path& shard : shards)
-    add(weights, parse_safetensors(map_file(shard)).tensors, wants);
+  for (const fs::path& shard : shards) {
+    auto [tensors, metadata] = parse_safetensors(map_file(shard));
+    if (!metadata.empty()) weights.values = metadata;
+    add(weights, std::move(tensors), wants);
+  }
   return weights;
+}
+
+// The one .safetensors file of a folder; empty where there are more or none.
+fs::path only_safetensors(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == kSuffix) files.push_back(entry.path());
+  return files.size() == 1 ? files.front() : fs::path();
 }
 
 WeightsFile open_folder(const fs::path& folder, const WantsTensor& wants) {
@@ -92,9 +106,13 @@ WeightsFile open_folder(const fs::path& folder, const WantsTensor& wants) {
     if (expected > 0)
       return open_shards(folder, stem, {shards.begin(), shards.end()}, expected, wants);
   }
+  if (const fs::path single = only_safetensors(folder); !single.empty())
+    return parse_weights(map_file(single), wants);
+  if (fs::is_directory(folder / kNested)) return open_folder(folder / kNested, wants);
   throw UserError(folder.string() +
                   ": no weights in this folder; expected model.safetensors, "
-                  "diffusion_pytorch_model.safetensors, or shards of either");
+                  "diffusion_pytorch_model.safetensors, shards of either, or one other "
+                  ".safetensors file");
 }
 
 // What torch.save wrote before its files were archives.
@@ -110,6 +128,13 @@ WeightsFile parse_weights(const FileBytes& file, const WantsTensor& wants) {
   WeightsFile weights{file.where, "safetensors", {}, nullptr};
   check_user(!is_old_pytorch(file.bytes), file.where,
              ": a PyTorch file of before version 1.6; save it again with a newer torch.save");
+  if (looks_like_gguf(file.bytes)) {
+    GgufFile stored = parse_gguf(file);
+    weights.format = "GGUF";
+    add(weights, std::move(stored.tensors), wants);
+    weights.values = std::move(stored.values);
+    return weights;
+  }
   if (!looks_like_zip(file.bytes)) {
     StoredSafetensors stored = parse_safetensors(file);
     add(weights, std::move(stored.tensors), wants);

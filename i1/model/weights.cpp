@@ -1,33 +1,22 @@
 #include "i1/model/weights.h"
 
-#include <algorithm>
-#include <cmath>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <charconv>
+
+#include "i1/core/config.h"
 #include "i1/core/error.h"
+#include "i1/core/files.h"
 #include "i1/io/load_fields.h"
-#include "i1/io/weights_file.h"
+#include "i1/io/row_scales.h"
+#include "i1/model/infer_config.h"
 
 namespace i1 {
 namespace {
 
-bool any_key(const TensorMap& tensors, const std::string& prefix) {
-  const auto found = tensors.lower_bound(prefix);
-  return found != tensors.end() && found->first.starts_with(prefix);
-}
-
-int64_t count_blocks(const TensorMap& tensors, const std::string& prefix) {
-  int64_t count = 0;
-  while (any_key(tensors, prefix + std::to_string(count) + ".")) ++count;
-  return count;
-}
-
-const at::Tensor& tensor_at(const TensorMap& tensors, const std::string& key,
-                            const std::string& where) {
-  const auto found = tensors.find(key);
-  check_user(found != tensors.end(), where, ": no tensor \"", key,
-             "\"; not the weights of a dual-stream i1 model");
-  return found->second;
-}
+namespace fs = std::filesystem;
+using nlohmann::json;
 
 // "blocks_7/attn/qkv_image/kernel" -> "blocks.7.attn.qkv_image.weight"
 std::string torch_name(std::string key) {
@@ -39,109 +28,108 @@ std::string torch_name(std::string key) {
 
 // (in, out) -> (out, in); convolutions (kh, kw, in, out) -> (out, in, kh, kw).
 at::Tensor torch_kernel(const at::Tensor& kernel) {
-  return kernel.dim() == 4 ? kernel.permute({3, 2, 0, 1}) : kernel.t();
+  if (kernel.dim() == 4) return kernel.permute({3, 2, 0, 1});
+  return kernel.dim() == 2 ? kernel.t() : kernel;
 }
 
-// Sets mlp_ratio to the smallest ratio that gives the FFN the width that its weights have.
-void infer_mlp_ratio(ModelConfig& config, const TensorMap& tensors, const std::string& where) {
-  const std::string block = config.use_long_skip ? "mid_block." : "blocks.0.";
-  const std::string key =
-      block + (config.use_swiglu ? "mlp_image.w3.weight" : "mlp_image.fc2.weight");
-  const at::Tensor& out = tensor_at(tensors, key, where);
-  check_user(out.dim() == 2, where, ": tensor \"", key, "\" has shape ", out.sizes(),
-             ", expected (hidden, ffn)");
-  if (config.ffn_size() == out.size(1)) return;
-  const auto hidden = static_cast<double>(config.hidden_size);
-  const int64_t wide = config.use_swiglu ? out.size(1) * 3 / 2 : out.size(1);
-  for (const double extra : {0.0, 0.5, 1.0, 1.5, 2.0}) {  // both roundings are downwards
-    config.mlp_ratio = (static_cast<double>(wide) + extra) / hidden;
-    if (config.ffn_size() == out.size(1)) return;
+StoredTensor torch_kernel(const StoredTensor& kernel) {
+  std::vector<int64_t> shape = kernel.info.shape;
+  if (shape.size() == 4 || shape.size() == 2) std::reverse(shape.begin(), shape.end());
+  if (shape.size() == 4) std::swap(shape[2], shape[3]);
+  return {{kernel.info.dtype, shape}, [read = kernel.read] { return torch_kernel(read()); }};
+}
+
+// The number in "blocks.12.attn...", -1 where there is none.
+int64_t block_number(const std::string& name) {
+  int32_t number = -1;
+  if (name.starts_with("blocks.")) std::from_chars(&name[7], name.data() + name.size(), number);
+  return number;
+}
+
+template <class Tensor>
+std::map<std::string, Tensor> rename_jax(const std::map<std::string, Tensor>& tensors,
+                                         const std::string& prefix) {
+  std::map<std::string, Tensor> renamed;
+  int64_t num_blocks = 0;
+  for (const auto& [key, tensor] : tensors) {
+    if (!key.starts_with(prefix)) continue;
+    const std::string name = torch_name(key.substr(prefix.size()));
+    renamed[name] = key.ends_with("/kernel") ? torch_kernel(tensor) : tensor;
+    num_blocks = std::max(num_blocks, block_number(name) + 1);
   }
-  throw UserError(concat(where, ": tensor \"", key, "\" has shape ", out.sizes(),
-                         ", which no mlp_ratio gives"));
-}
-
-// The second image token stands in column 1 of row 0, and its first channel is sin(1 * 256 / R).
-void infer_resolution(ModelConfig& config, const TensorMap& tensors) {
-  config.resolution = 8 * config.latent_size;
-  const auto table = tensors.find("pos_embed");
-  if (table == tensors.end() || table->second.dim() != 3 || config.grid_size() < 2 ||
-      table->second.numel() < 2 * config.hidden_size)
-    return;
-  const double sine = table->second[0][1][0].item<double>();
-  constexpr double kRounding = 1e-6;  // of a float32 table; far below what one pixel changes
-  // Its latents' own size, also below 163 px, where the angle is too large for the arc sine.
-  if (std::abs(sine - std::sin(config.position_scale())) < kRounding) return;
-  if (sine > 0 && sine < 1) config.resolution = std::llround(256 / std::asin(sine));
+  const int64_t middle = num_blocks / 2;
+  if (!any_key(renamed, concat("blocks.", num_blocks - 1, ".skip_linear_image."))) return renamed;
+  std::map<std::string, Tensor> sorted;
+  for (const auto& [key, tensor] : renamed) {
+    const int64_t block = block_number(key);
+    if (block < 0) {
+      sorted[key] = tensor;
+      continue;
+    }
+    const std::string place = block < middle    ? concat("in_blocks.", block)
+                              : block == middle ? std::string("mid_block")
+                                                : concat("out_blocks.", block - middle - 1);
+    sorted[place + key.substr(std::min(key.find('.', 7), key.size()))] = tensor;
+  }
+  return sorted;
 }
 
 // Which tensors of a file are the backbone's, under which prefix.
 struct Side {
   std::string prefix;
-  bool is_jax;
+  bool is_jax = false;
 };
 
-Side find_side(const WeightsFile& file, WeightsSide side) {
-  const bool is_raw = side == WeightsSide::kRaw;
-  const std::vector<Side> sides =
-      is_raw ? std::vector<Side>{{"train_state.model_raw.", false}, {"params/", true}}
-             : std::vector<Side>{{"model.", false}, {"params_ema/", true}, {"", false}};
-  for (const Side& candidate : sides) {
-    const std::string key =
-        candidate.prefix + (candidate.is_jax ? "x_embedder/proj/bias" : "x_embedder.proj.bias");
-    if (file.tensors.contains(key)) return candidate;
+std::vector<Side> known_sides(WeightsSide side) {
+  if (side == WeightsSide::kRaw) return {{"train_state.model_raw."}, {"params/", true}};
+  return {{"model."},           {"params_ema/", true},     {""},
+          {"transformer."},  // where others store the whole pipeline, or for other programs
+          {"diffusion_model."}, {"model.diffusion_model."}};
+}
+
+const Side* find_side(const WeightsFile& file, const std::vector<Side>& sides) {
+  for (const Side& side : sides) {
+    const char* key = side.is_jax ? "x_embedder/proj/bias" : "x_embedder.proj.bias";
+    if (file.tensors.contains(side.prefix + key)) return &side;
   }
-  throw UserError(concat(file.where, ": no ", is_raw ? "raw" : "EMA",
-                         " weights of an i1 backbone in this ", file.format,
-                         " file; expected x_embedder.proj.bias under ", sides[0].prefix, " or ",
-                         sides[1].prefix));
+  return nullptr;
+}
+
+StoredTensors below(const StoredTensors& tensors, const std::string& prefix) {
+  StoredTensors found;
+  for (auto at = tensors.lower_bound(prefix); at != tensors.end() && at->first.starts_with(prefix);
+       ++at)
+    found[at->first.substr(prefix.size())] = at->second;
+  return found;
+}
+
+// The config that a file stores as its metadata, or a folder beside its weights. False where there
+// is none.
+bool read_config(ModelConfig& config, const fs::path& path, const json& values) {
+  if (values.is_object() && values.contains(kConfigKey)) {
+    const json& stored = values[kConfigKey];
+    const std::string where = path.string() + ": " + kConfigKey;
+    check_user(stored.is_string(), where, " is ", stored.dump().substr(0, 80), ", expected JSON");
+    from_json(config, json::parse(stored.get<std::string>(), nullptr, false), where);
+    return true;
+  }
+  if (values.is_object() && values.contains("config") && values["config"].is_object()) {
+    config = config_from_reference(values["config"]);
+    return true;
+  }
+  for (const char* name : {"bundle.json", "config.json", "transformer/config.json"}) {
+    if (!fs::exists(path / name)) continue;
+    const json stored = json::parse(read_file(path / name), nullptr, false);
+    const bool is_bundle = stored.is_object() && stored.contains("model");
+    if (is_bundle) from_json(config, stored["model"], (path / name).string() + ": model");
+    const bool is_reference = stored.is_object() && stored.contains("input_size");
+    if (is_reference) config = config_from_reference(stored);
+    if (is_bundle || is_reference) return true;
+  }
+  return false;
 }
 
 }  // namespace
-
-void infer_switches(ModelConfig& config, const TensorMap& tensors, const std::string& where) {
-  const at::Tensor& patch = tensor_at(tensors, "x_embedder.proj.weight", where);
-  check_user(patch.dim() == 4 && patch.size(2) == patch.size(3), where,
-             ": tensor \"x_embedder.proj.weight\" has shape ", patch.sizes(),
-             ", expected (hidden, channels, patch, patch)");
-  config.hidden_size = patch.size(0);
-  config.latent_channels = patch.size(1);
-  config.patch_size = patch.size(2);
-  const std::string adapter = "text_encoder_adapter.";
-  const at::Tensor& null_caption = tensor_at(tensors, adapter + "learnable_null_caption", where);
-  check_user(null_caption.dim() == 3, where, ": tensor \"", adapter,
-             "learnable_null_caption\" has shape ", null_caption.sizes(),
-             ", expected (1, tokens, width)");
-  config.num_text_tokens = null_caption.size(1);
-  config.text_width = null_caption.size(2);
-  config.num_adapter_blocks = 1;
-  while (any_key(
-      tensors, adapter + "connector_attn" + std::to_string(config.num_adapter_blocks + 1) + ".")) {
-    ++config.num_adapter_blocks;
-  }
-  config.use_long_skip = any_key(tensors, "mid_block.");
-  config.depth = config.use_long_skip ? 2 * count_blocks(tensors, "in_blocks.") + 1
-                                      : count_blocks(tensors, "blocks.");
-  const std::string first = config.use_long_skip ? "mid_block." : "blocks.0.";
-  config.use_sandwich_norm = any_key(tensors, first + "norm3.");
-  config.use_separate_norms = any_key(tensors, first + "norm1_image.");
-  config.use_qk_norm = any_key(tensors, adapter + "connector_attn.q_norm.");
-  config.use_separate_qk_norms = any_key(tensors, first + "attn.q_norm_image.");
-  config.use_swiglu = any_key(tensors, first + "mlp_image.w12.");
-  config.use_rms_norm = !tensors.contains("final_layer.norm_final.bias");
-  // Head size shows in the QK-norms, the FFN's ratio only up to rounding: both are kept where the
-  // config agrees.
-  const auto q_norm = tensors.find(adapter + "connector_attn.q_norm.scale");
-  if (q_norm != tensors.end() && q_norm->second.numel() > 0) {
-    config.num_heads = config.hidden_size / q_norm->second.numel();
-  }
-  const auto pos_embed = tensors.find("pos_embed");
-  if (pos_embed != tensors.end() && pos_embed->second.dim() == 3) {
-    int64_t grid = 1;
-    while (grid * grid < pos_embed->second.size(1)) ++grid;
-    config.latent_size = grid * config.patch_size;
-  }
-}
 
 DualStream load_dual_stream(const ModelConfig& config, const TensorMap& tensors,
                             const std::string& where) {
@@ -149,63 +137,67 @@ DualStream load_dual_stream(const ModelConfig& config, const TensorMap& tensors,
   DualStream model = make_dual_stream(config);
   if (!any_key(tensors, "t_embedder.")) model.t_embedder.reset();
   TensorMap fitting = tensors;
+  const bool has_unused = std::any_of(tensors.begin(), tensors.end(), [&](const auto& item) {
+    return is_unused(item.first, config) && !item.first.starts_with("t_embedder.");
+  });
   for_each_tensor(model, "", [&](const std::string& key, at::Tensor& tensor) {
-    if (!is_frozen(key)) return;
     const auto stored = fitting.find(key);
-    if (stored == fitting.end() || stored->second.sizes() != tensor.sizes()) fitting[key] = tensor;
+    const bool is_there = stored != fitting.end();
+    if (is_frozen(key)) {
+      const bool fits = is_there && stored->second.sizes() == tensor.sizes() &&
+                        c10::elementSize(stored->second.scalar_type()) >= sizeof(float);
+      if (!fits) fitting[key] = tensor;
+    } else if (!is_there && !has_unused && is_unused(key, config)) {
+      fitting[key] = at::zeros(tensor.sizes(), at::kFloat);
+    }
   });
   load_fields(model, "", fitting, where);
   return model;
 }
 
 TensorMap from_jax_names(const TensorMap& tensors, const std::string& prefix) {
-  TensorMap renamed;
-  int64_t num_blocks = 0;
-  for (const auto& [key, tensor] : tensors) {
-    if (!key.starts_with(prefix)) continue;
-    const std::string name = torch_name(key.substr(prefix.size()));
-    renamed[name] = key.ends_with("/kernel") ? torch_kernel(tensor) : tensor;
-    if (name.starts_with("blocks."))
-      num_blocks = std::max<int64_t>(num_blocks, std::stoll(name.substr(7)) + 1);
-  }
-  const int64_t middle = num_blocks / 2;
-  if (!any_key(renamed, concat("blocks.", num_blocks - 1, ".skip_linear_image."))) return renamed;
-  TensorMap sorted;
-  for (const auto& [key, tensor] : renamed) {
-    if (!key.starts_with("blocks.")) {
-      sorted[key] = tensor;
-      continue;
-    }
-    const size_t dot = key.find('.', 7);
-    const int64_t block = std::stoll(key.substr(7));
-    const std::string place = block < middle    ? concat("in_blocks.", block)
-                              : block == middle ? std::string("mid_block")
-                                                : concat("out_blocks.", block - middle - 1);
-    sorted[place + key.substr(dot)] = tensor;
-  }
-  return sorted;
+  return rename_jax(tensors, prefix);
 }
 
-StoredBackbone read_backbone(const std::filesystem::path& path, WeightsSide side) {
+StoredTensors from_jax_names(const StoredTensors& tensors, const std::string& prefix) {
+  return rename_jax(tensors, prefix);
+}
+
+OpenBackbone open_backbone(const fs::path& path, WeightsSide side) {
   const bool is_raw = side == WeightsSide::kRaw;
   const WeightsFile file = open_weights(path, [&](const std::string& name) {
     // A checkpoint's other side and its optimizer state; everything else may be the backbone.
     return !name.starts_with("opt/") && !name.starts_with("chrono/") &&
-           !name.starts_with("train_state.opt.") &&
-           !name.starts_with(is_raw ? "params_ema/" : "params/");
+           !name.starts_with(is_raw ? "params_ema/" : "params/") &&
+           (is_raw ? !name.starts_with("train_state.opt.") && !name.starts_with("model.")
+                   : !name.starts_with("train_state."));
   });
-  const Side found = find_side(file, side);
-  StoredBackbone stored;
-  stored.tensors = read_tensors(file, found.prefix);
-  if (found.is_jax) stored.tensors = from_jax_names(stored.tensors, "");
-  const bool has_config = file.values.is_object() && file.values.contains("config");
-  if (has_config) stored.config = config_from_reference(file.values["config"]);
-  infer_switches(stored.config, stored.tensors, file.where);
+  const std::vector<Side> sides = known_sides(side);
+  const Side* found = find_side(file, sides);
+  check_user(found != nullptr, file.where, ": no ", is_raw ? "raw" : "EMA",
+             " weights of an i1 backbone in this ", file.format,
+             " file; expected x_embedder.proj.bias under ", sides[0].prefix, " or ",
+             sides[1].prefix);
+  OpenBackbone backbone{file.where, file.format, {}, below(file.tensors, found->prefix)};
+  StoredTensors& tensors = backbone.tensors;
+  restore_quantized(tensors, file.where);
+  if (found->is_jax) tensors = from_jax_names(tensors, "");
+  const bool has_config = read_config(backbone.config, path, file.values);
+  infer_switches(backbone.config, tensors, file.where);
   if (!has_config) {
-    infer_mlp_ratio(stored.config, stored.tensors, file.where);
-    infer_resolution(stored.config, stored.tensors);
+    infer_mlp_ratio(backbone.config, tensors, file.where);
+    infer_resolution(backbone.config, tensors);
   }
-  return stored;
+  return backbone;
+}
+
+StoredBackbone read_backbone(const fs::path& path, WeightsSide side) {
+  const OpenBackbone backbone = open_backbone(path, side);
+  return {backbone.config, read_all(backbone.tensors)};
+}
+
+bool holds_backbone(const WeightsFile& file, WeightsSide side) {
+  return find_side(file, known_sides(side)) != nullptr;
 }
 
 StoredBackbone at_resolution(StoredBackbone stored, int64_t resolution, int64_t latent_size) {
@@ -226,6 +218,20 @@ TensorMap to_tensor_map(DualStream& model) {
 bool stays_float32(const std::string& key) {
   return key.starts_with("rope_embedder.") || key.ends_with("scale") ||
          key.find("norm") != std::string::npos;
+}
+
+bool is_unused(const std::string& key, const ModelConfig& config) {
+  const int64_t num_out = config.num_in_blocks();
+  const std::string last = !config.use_long_skip ? concat("blocks.", config.num_plain_blocks() - 1)
+                           : num_out == 0        ? std::string("mid_block")
+                                                 : concat("out_blocks.", num_out - 1);
+  return key.starts_with("t_embedder.") || key.starts_with(last + ".attn.proj_text.") ||
+         key.starts_with(last + ".mlp_text.");
+}
+
+bool is_matrix(const std::string& key, at::IntArrayRef shape) {
+  return shape.size() >= 2 && !stays_float32(key) && !is_frozen(key) &&
+         key.find("null_caption") == std::string::npos;
 }
 
 DualStream compute_copy(const DualStream& model, at::ScalarType dtype, at::Device device) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "i1/core/config.h"
+#include "i1/model/infer_config.h"
 #include "i1/model/model_testing.h"
 
 namespace i1 {
@@ -196,6 +197,22 @@ TEST(Weights, TablesFollowTheResolutionAndTimesMayBeAbsent) {
   EXPECT_TRUE(at::equal(loaded.final_linear.weight, model.final_linear.weight));
 }
 
+TEST(Weights, WhatNoPictureDependsOnMayBeAbsentButNotInPart) {
+  DualStream model = random_model(tiny_config());
+  TensorMap tensors = to_tensor_map(model);
+  std::erase_if(tensors, [&](const auto& item) { return is_unused(item.first, model.config); });
+  EXPECT_FALSE(tensors.contains("out_blocks.1.mlp_text.w3.bias"));
+  const DualStream loaded = load_dual_stream(model.config, tensors, "here");
+  EXPECT_FALSE(loaded.t_embedder);
+  const at::Tensor x = at::randn({1, 3, 8, 8});
+  const PaddedCaptions captions = random_captions(model.config, {4});
+  EXPECT_TRUE(at::equal(velocity_of(model, x, condition_of(model, captions)),
+                        velocity_of(loaded, x, condition_of(loaded, captions))));
+  tensors["out_blocks.1.mlp_text.w3.bias"] = at::zeros({24});
+  expect_error("here: no tensor \"out_blocks.1.attn.proj_text.weight\"",
+               [&] { load_dual_stream(model.config, tensors, "here"); });
+}
+
 TEST(Weights, MistakesNameTheKeyAndTheNearest) {
   DualStream model = random_model(tiny_config());
   const TensorMap whole = to_tensor_map(model);
@@ -218,7 +235,7 @@ TEST(Weights, MistakesNameTheKeyAndTheNearest) {
                load(tensors));
   expect_error("here: no tensor \"x_embedder.proj.weight\"", [] {
     ModelConfig config;
-    infer_switches(config, {{"weight", at::ones({1})}}, "here");
+    infer_switches(config, as_stored({{"weight", at::ones({1})}}), "here");
   });
 }
 
