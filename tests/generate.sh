@@ -10,7 +10,7 @@ make_cache "$i1" "$2"
   "$i1" generate "a red square" --model exported --steps 1 --output exported.png 2>/dev/null >/dev/null) || fail "an export to a relative folder"
 generate() { "$i1" generate --model "$scratch/weights/tiny" --steps 4 "$@" 2>/dev/null; }
 
-for dtype in float32 bfloat16; do
+for dtype in float32 bfloat16 int8; do
   generate "a red square" "a blue bar" "a green cross" --num-images 2 --seed 5 --dtype $dtype --output "$scratch/a" --threads 1 --batch-size 6
   generate "a red square" "a blue bar" "a green cross" --num-images 2 --seed 5 --dtype $dtype --output "$scratch/b" --threads 2 --batch-size 1
   for picture in "$scratch"/a/*.png; do

@@ -25,7 +25,7 @@ train nano_32 "$@"
 cache 64
 train nano_64 "$@"
 train nano_64 --export "$work/nano_64"
-cache 128 --text-encoder "$work/nano_64/text_encoder"
+cache 128 --text-encoder "$work/nano_64/text_encoder" --max-examples 10000  # more than the stage draws
 train nano_128 "$@"
 train nano_128 --export "$work/nano"
 ./run evaluate nano --data-root "$work/records" --model "$work/nano" --output "$work/report"

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -79,8 +80,9 @@ int64_t make_cache(const MakeCacheOptions& options, at::Device device) {
   origin.source = source_digest(options.source);
   CacheWriter writer(options.output, origin);
 
-  Progress progress("caching " + options.source.filename().string(),
-                    RecordSet(options.source).num_records(), "pictures");
+  int64_t most = RecordSet(options.source).num_records();
+  if (options.max_examples > 0) most = std::min(most, options.max_examples);
+  Progress progress("caching " + options.source.filename().string(), most, "pictures");
   Pending pending;
   int64_t count = 0;
   const auto flush = [&] {
