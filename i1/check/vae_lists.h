@@ -8,12 +8,9 @@
 
 namespace i1 {
 
-inline constexpr const char* kQwenImage = "AutoencoderKLQwenImage";
-inline constexpr const char* kNoQwenImage = "this version has no Qwen-Image autoencoder";
-
 /// A list of tensors {total_parameters, tensors: {name: shape}}, latent statistics of FLUX.2 {mean,
-/// var, eps}, or a configuration that tells the statistics of its latents: FLUX.2's, or FLUX.1's
-/// shift_factor and scaling_factor.
+/// var, eps}, or a configuration that tells the statistics of its latents: FLUX.2's, FLUX.1's
+/// shift_factor and scaling_factor, or Qwen-Image's latents_mean and latents_std.
 bool is_vae_list(const nlohmann::json& stored);
 
 /// keys_NAME_vae.json needs config_NAME.json beside it.

@@ -18,8 +18,12 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight,
                     const std::optional<at::Tensor>& bias, int64_t stride) {
   const int64_t padding = weight.size(2) / 2;
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::hasMKLDNN()) {
-    return at::mkldnn_convolution(x.contiguous(), weight, bias, {padding, padding},
-                                  {stride, stride}, {1, 1}, 1);
+    // The weight's memory format alone must choose the kernel, for the same bits whatever that of x
+    // is: a copy of x ensures it, which 3x3 kernels with channels last do without.
+    const bool is_channels_last = weight.size(2) > 1 && weight.size(1) > 1 &&
+                                  weight.is_contiguous(at::MemoryFormat::ChannelsLast);
+    return at::mkldnn_convolution(is_channels_last ? x : x.contiguous(), weight, bias,
+                                  {padding, padding}, {stride, stride}, {1, 1}, 1);
   }
   return at::conv2d(x, weight, bias, stride, padding);
 }

@@ -1,10 +1,7 @@
 #include "i1/vae/flux2.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/chunk.h>
-#include <ATen/ops/clamp.h>
 #include <ATen/ops/conv2d.h>
-#include <ATen/ops/exp.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -18,15 +15,13 @@
 namespace i1 {
 namespace {
 
-constexpr double kGroupNormEps = 1e-6;
-
 // One run of a network: what every block needs beside its weights.
 struct Pass {
   int64_t num_groups;
   const Observer* observer;
 
   at::Tensor norm(const Affine& affine, const at::Tensor& x, const std::string& name) const {
-    at::Tensor y = at::group_norm(x, num_groups, affine.weight, affine.bias, kGroupNormEps);
+    at::Tensor y = at::group_norm(x, num_groups, affine.weight, affine.bias, kFluxNormEps);
     observe(observer, name, y);
     return y;
   }
@@ -137,15 +132,6 @@ Autoencoder make_autoencoder(const AutoencoderConfig& config) {
   return vae;
 }
 
-Moments split_moments(const at::Tensor& moments) {
-  const std::vector<at::Tensor> halves = at::chunk(moments, 2, 1);
-  return {halves[0], at::clamp(halves[1], -30, 20)};
-}
-
-at::Tensor sample(const Moments& moments, const at::Tensor& noise) {
-  return moments.mean + at::exp(0.5 * moments.log_variance) * noise;
-}
-
 Moments encode(const Autoencoder& vae, const at::Tensor& images, const Observer* observer) {
   const Encoder& net = vae.encoder;
   const Pass pass{vae.config.norm_num_groups, observer};
@@ -165,13 +151,19 @@ Moments encode(const Autoencoder& vae, const at::Tensor& images, const Observer*
   return split_moments(x);
 }
 
-at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents, const Observer* observer) {
-  const Decoder& net = vae.decoder;
+at::Tensor decode_middle(const Autoencoder& vae, const at::Tensor& raw_latents,
+                         const Observer* observer) {
   const Pass pass{vae.config.norm_num_groups, observer};
   at::Tensor x = raw_latents;  // (B, C, h, w)
   if (vae.post_quant_conv) x = pass.conv(*vae.post_quant_conv, x, "post_quant_conv");
-  x = pass.conv(net.conv_in, x, "decoder.conv_in");
-  x = pass.middle(net.mid_block, x, "decoder.mid_block");
+  x = pass.conv(vae.decoder.conv_in, x, "decoder.conv_in");
+  return pass.middle(vae.decoder.mid_block, x, "decoder.mid_block");
+}
+
+at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents, const Observer* observer) {
+  const Decoder& net = vae.decoder;
+  const Pass pass{vae.config.norm_num_groups, observer};
+  at::Tensor x = decode_middle(vae, raw_latents, observer);
   for (size_t level = 0; level < net.up_blocks.size(); ++level) {
     const DecoderLevel& up = net.up_blocks[level];
     const std::string name = "decoder.up_blocks." + std::to_string(level);

@@ -12,8 +12,11 @@
 
 #include "i1/core/observer.h"
 #include "i1/vae/conv.h"
+#include "i1/vae/moments.h"
 
 namespace i1 {
+
+inline constexpr double kFluxNormEps = 1e-6;  ///< of every GroupNorm
 
 struct AutoencoderConfig {
   int64_t in_channels = 3;
@@ -146,19 +149,6 @@ struct Autoencoder {
 /// An Autoencoder whose tensors have their shapes and no memory.
 Autoencoder make_autoencoder(const AutoencoderConfig& config);
 
-/// A diagonal normal distribution over raw latents; log_variance is clamped to [-30, 20].
-struct Moments {
-  at::Tensor mean, log_variance;  ///< (B, C, H/8, W/8)
-};
-
-/// The distribution whose mean and log-variance are the two halves of `moments` (B, 2C, h, w), the
-/// latter clamped.
-Moments split_moments(const at::Tensor& moments);
-
-/// mean + std * noise: what training encodes a picture to. noise: standard normal, shape of the
-/// mean.
-at::Tensor sample(const Moments& moments, const at::Tensor& noise);
-
 /// images (B, 3, H, W) in [-1, 1], H and W multiples of 8.
 Moments encode(const Autoencoder& vae, const at::Tensor& images,
                const Observer* observer = nullptr);
@@ -166,5 +156,13 @@ Moments encode(const Autoencoder& vae, const at::Tensor& images,
 /// raw latents (B, C, h, w) -> images (B, 3, 8h, 8w), about [-1, 1], not clamped.
 at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents,
                   const Observer* observer = nullptr);
+
+/// The part of `decode` at the latents' resolution: up to the middle block's end. (B, C0, h, w).
+at::Tensor decode_middle(const Autoencoder& vae, const at::Tensor& raw_latents,
+                         const Observer* observer = nullptr);
+
+/// What `decode` gives but for rounding, in a fraction of its memory: see flux2_bands.cpp.
+at::Tensor decode_in_bands(const Autoencoder& vae, const at::Tensor& raw_latents,
+                           int64_t band_rows);
 
 }  // namespace i1

@@ -8,11 +8,14 @@
 namespace i1 {
 namespace {
 
-// Statistic k of channel c and place (y mod 2, x mod 2), laid over the map: (4C) -> (1, C, h, w).
+// Statistics laid over the map: (C) -> (1, C, 1, 1); (4C), statistic k of channel c and place (y
+// mod 2, x mod 2) -> (1, C, h, w).
 at::Tensor spread(const at::Tensor& values, const at::Tensor& latents) {
+  const int64_t num_values = values.numel(), C = latents.size(1);
+  if (num_values == C) return values.to(latents.options()).view({1, -1, 1, 1});
   const int64_t height = latents.size(2), width = latents.size(3);
-  check_user(values.numel() == 4 * latents.size(1) && height % 2 == 0 && width % 2 == 0,
-             "latents are ", latents.sizes(), "; expected ", values.numel() / 4,
+  check_user(num_values == 4 * C && height % 2 == 0 && width % 2 == 0, "latents are ",
+             latents.sizes(), "; expected ", num_values / 4,
              " channels and an even height and width");
   return values.to(latents.options()).view({1, -1, 2, 2}).repeat({1, 1, height / 2, width / 2});
 }
@@ -28,7 +31,7 @@ at::Tensor denormalize_latents(const at::Tensor& latents, const LatentStatistics
 }
 
 const LatentStatistics& flux1_latent_statistics() {
-  static const LatentStatistics statistics{at::full({64}, 0.1159), at::full({64}, 1 / 0.3611)};
+  static const LatentStatistics statistics{at::full({16}, 0.1159), at::full({16}, 1 / 0.3611)};
   return statistics;
 }
 

@@ -6,6 +6,8 @@
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
+#include "i1/vae/bands.h"
+
 namespace i1 {
 namespace {
 
@@ -32,6 +34,41 @@ at::Tensor apply(const TaeBlock& block, at::Tensor x, const Observer* observer,
   observe(observer, name, y);
   return y;
 }
+
+// One run of the decoder, which is one list of layers: 0 to 2 the start, 5 a level, 2 the end.
+struct DecoderPass {
+  const TaeDecoder& net;
+  const Observer* observer;
+
+  static std::string name(int index) { return "decoder." + std::to_string(index); }
+
+  at::Tensor seen(int index, at::Tensor x) const {
+    observe(observer, name(index), x);
+    return x;
+  }
+
+  at::Tensor start(const at::Tensor& latents) const {
+    const at::Tensor x = seen(0, 3 * at::tanh(latents / 3));   // (B, 32, h, w)
+    return seen(2, at::relu(seen(1, apply(net.conv_in, x))));  // (B, 64, h, w)
+  }
+
+  at::Tensor level(int level, at::Tensor x) const {
+    for (int i = 0; i < 3; ++i)
+      x = apply(net.blocks[level][i], x, observer, name(3 + 5 * level + i));
+    return x;
+  }
+
+  at::Tensor enlarge(int level, const at::Tensor& x) const {
+    const at::Tensor large = seen(
+        6 + 5 * level, at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)}));
+    return seen(7 + 5 * level, apply(net.upsample[level], large));  // (B, 64, 2h, 2w)
+  }
+
+  at::Tensor end(const at::Tensor& x) const {
+    const at::Tensor y = apply(net.last, x, observer, name(18));
+    return seen(19, apply(net.conv_out, y));  // (B, 3, 8h, 8w)
+  }
+};
 
 TaeBlock make_block(bool has_pool) {
   TaeBlock block;
@@ -84,28 +121,27 @@ at::Tensor encode(const TaeEncoder& encoder, const at::Tensor& images, const Obs
 }
 
 at::Tensor decode(const TaeDecoder& decoder, const at::Tensor& latents, const Observer* observer) {
-  const auto name = [](int index) { return "decoder." + std::to_string(index); };
-  const auto seen = [&](int index, const at::Tensor& x) { observe(observer, name(index), x); };
-  at::Tensor x = 3 * at::tanh(latents / 3);  // (B, 32, h, w)
-  seen(0, x);
-  x = apply(decoder.conv_in, x);  // (B, 64, h, w)
-  seen(1, x);
-  x = at::relu(x);
-  seen(2, x);
-  for (int level = 0; level < 3; ++level) {
-    for (int i = 0; i < 3; ++i) {
-      x = apply(decoder.blocks[level][i], x, observer, name(3 + 5 * level + i));
-    }
-    x = at::upsample_nearest2d(x,
-                               at::IntArrayRef{2 * x.size(2), 2 * x.size(3)});  // (B, 64, 2h, 2w)
-    seen(6 + 5 * level, x);
-    x = apply(decoder.upsample[level], x);
-    seen(7 + 5 * level, x);
-  }
-  x = apply(decoder.last, x, observer, name(18));
-  x = apply(decoder.conv_out, x);  // (B, 3, 8h, 8w)
-  seen(19, x);
-  return x;
+  const DecoderPass pass{decoder, observer};
+  at::Tensor x = pass.level(0, pass.start(latents));
+  x = pass.level(1, pass.enlarge(0, x));
+  x = pass.level(2, pass.enlarge(1, x));
+  return pass.end(pass.enlarge(2, x));
+}
+
+at::Tensor decode_in_bands(const TaeDecoder& decoder, const at::Tensor& latents,
+                           int64_t band_rows) {
+  const DecoderPass pass{decoder, nullptr};
+  const auto enlarge = [&](int level) {
+    return BandLayer{[=](const at::Tensor& band) { return pass.enlarge(level, band); }, 1, 2};
+  };
+  const auto blocks = [&](int level) {
+    return BandLayer{[=](const at::Tensor& band) { return pass.level(level, band); }, 3 * 3};
+  };
+  const BandLayer end{[&](const at::Tensor& band) { return pass.end(band); }, 3 + 1};
+  at::Tensor x = pass.level(0, pass.start(latents));  // its norms see the whole map
+  x = run_in_bands({enlarge(0), blocks(1)}, x, band_rows);
+  x = run_in_bands({enlarge(1), blocks(2)}, x, band_rows);
+  return run_in_bands({enlarge(2), end}, x, band_rows);
 }
 
 }  // namespace i1

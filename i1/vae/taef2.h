@@ -12,7 +12,7 @@
 namespace i1 {
 
 /// Context over the whole map: conv 64 -> 256, GroupNorm(4), ReLU, conv 256 -> 64. Because the norm
-/// sees the whole map, a picture decoded in tiles differs from one decoded at once.
+/// sees the whole map, tiles of a latent decode to other pictures than the whole does.
 struct TaePool {
   ConvNoBias expand;
   Affine norm;
@@ -100,5 +100,9 @@ at::Tensor encode(const TaeEncoder& encoder, const at::Tensor& images,
 /// normalised latents (B, 32, h, w) -> images (B, 3, 8h, 8w), about [0, 1], not clamped.
 at::Tensor decode(const TaeDecoder& decoder, const at::Tensor& latents,
                   const Observer* observer = nullptr);
+
+/// The same, `band_rows` rows of a level at a time (bands.h) but for the lowest level, where the
+/// context is. Between two levels the smaller map is kept whole.
+at::Tensor decode_in_bands(const TaeDecoder& decoder, const at::Tensor& latents, int64_t band_rows);
 
 }  // namespace i1
