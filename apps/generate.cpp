@@ -10,6 +10,7 @@
 #include "i1/core/compute_dtype.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
+#include "i1/core/memory.h"
 #include "i1/core/progress.h"
 #include "i1/pipeline.h"
 
@@ -35,8 +36,13 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("PROMPT", options.prompts, "what to draw; several prompts make several pictures");
   app.add_option("--prompt-file", options.prompt_file,
                  "a file with a prompt a line; - reads standard input");
-  app.add_option("--model", request.model, "a bundled model's name, or a folder")
+  app.add_option("--model", request.model,
+                 "a bundled model's name, its folder, or weights of a backbone: "
+                 ".pt, .npz, safetensors")
       ->capture_default_str();
+  app.add_option("--text-encoder", request.text_encoder,
+                 "of a backbone alone: a T5Gemma folder; default: weights/t5gemma-2b");
+  app.add_option("--vae", request.vae, "another autoencoder: FLUX.2, FLUX.1, Qwen-Image, TAEF2");
   app.add_option("--size", options.size, "WIDTHxHEIGHT in pixels; default: the model's own");
   app.add_option("--num-images", options.num_images, "pictures a prompt")
       ->check(whole_number<int64_t>(1, kMaxPictures))
@@ -146,8 +152,10 @@ int run_generate(int argc, char** argv) {
   const at::Device device(options.machine.device);
   std::string why;
   const Precision precision = choose_precision(options.dtype, device, why);
-  const fs::path folder = find_bundle(options.request.model, program_folder());
-  const Pipeline pipeline(load_bundle(folder, device, precision), device, precision);
+  const Request& asked = options.request;
+  const Pipeline pipeline(
+      load_model({asked.model, asked.text_encoder, asked.vae}, program_folder(), device, precision),
+      device, precision);
   fill_in(app, pipeline.config(), options.request);
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
@@ -167,6 +175,10 @@ int run_generate(int argc, char** argv) {
                pipeline.config().name.c_str(), first.width, first.height, first.num_steps,
                first.schedule.c_str(), first.guidance_scale, first.guidance_rescale, first.seed,
                first.compute_dtype.c_str(), why.c_str(), options.machine.device.c_str());
+  const MemoryPlan plan =
+      pipeline.plan(first, std::min<int64_t>(options.batch_size, requests.size()));
+  check_fits(plan, available_memory());
+  if (plan.is_large()) std::fprintf(stderr, "%s\n", plan.text(available_memory()).c_str());
   Progress progress(
       "sampling",
       static_cast<int64_t>((requests.size() + options.batch_size - 1) / options.batch_size) *

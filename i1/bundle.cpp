@@ -70,25 +70,79 @@ void add_dead(TensorMap& tensors, const ModelConfig& config) {
   });
 }
 
-// Of weights as they are stored: those of a mapped file take no memory until they are used.
-Lazy<DualStream> lazy_backbone(DualStream stored, at::Device device, Precision precision) {
-  return {[stored = std::move(stored), device, precision] {
-    if (!precision.has_int8_weights) return compute_copy(stored, precision.dtype, device);
-    DualStream model = stored;
-    quantize_blocks(model);
-    return compute_copy(model, precision.dtype, device);
-  }};
+DualStream converted(DualStream model, at::Device device, Precision precision) {
+  if (precision.has_int8_weights) quantize_blocks(model);
+  return compute_copy(model, precision.dtype, device);
 }
 
-// Opened once, to know now that it can be read. Weights are cast as they are used.
-Lazy<T5GemmaEncoder> lazy_text_encoder(const fs::path& folder, at::Device device) {
-  load_t5gemma(folder);
-  return {[=] { return load_t5gemma(folder, device); }};
+// Bytes of the tensors of `model` that `precision` computes with as they are stored (first) and of
+// the copies of the others.
+std::pair<int64_t, int64_t> stored_and_copied(DualStream model, at::Device device,
+                                              Precision precision) {
+  int64_t num_stored = 0, num_copied = 0;
+  for_each_tensor(model, "", [&](const std::string& key, at::Tensor& tensor) {
+    at::ScalarType wanted = stays_float32(key) ? at::kFloat : precision.dtype;
+    if (precision.has_int8_weights && is_block_matrix(key)) wanted = at::kChar;
+    const bool is_kept =
+        tensor.scalar_type() == wanted && tensor.is_contiguous() && device.is_cpu();
+    if (is_kept) num_stored += static_cast<int64_t>(tensor.nbytes());
+    if (!is_kept) num_copied += tensor.numel() * static_cast<int64_t>(c10::elementSize(wanted));
+  });
+  return {num_stored, num_copied};
 }
 
-Lazy<Vae> lazy_vae(const fs::path& path, at::Device device) {
-  Vae::load(path);
-  return {[=] { return Vae::load(path, device); }};
+// The networks, opened here, so that what cannot be read is known now, and read as they are used.
+// Weights of a mapped file take no memory until then.
+Bundle assemble(BundleConfig config, DualStream stored, const fs::path& text_encoder,
+                const fs::path& tokenizer, const fs::path& vae, at::Device device,
+                Precision precision) {
+  ModelMemory memory;
+  std::tie(memory.backbone_mapped, memory.backbone) = stored_and_copied(stored, device, precision);
+  T5GemmaEncoder encoder = load_t5gemma(text_encoder);
+  for_each_tensor(encoder, "", [&](const std::string&, at::Tensor& tensor) {
+    memory.text_encoder_mapped += static_cast<int64_t>(tensor.nbytes());
+  });
+  const ModelConfig& model = config.model;
+  check_user(encoder.config.hidden_size == model.text_width, text_encoder.string(),
+             ": a text encoder of width ", encoder.config.hidden_size, "; the backbone takes ",
+             model.text_width);
+  Tokenizer words = load_tokenizer(tokenizer);
+  Vae decoder = Vae::load(vae, device);
+  check_user(decoder.latent_channels() == model.latent_channels, vae.string(), ": ", decoder.name(),
+             ", whose latents have ", decoder.latent_channels(), " channels; the backbone's have ",
+             model.latent_channels);
+  memory.vae = decoder.num_bytes();
+  return {std::move(config),
+          {[=] { return converted(stored, device, precision); }},
+          {[=] { return load_t5gemma(text_encoder, device); }},
+          std::move(words),
+          std::move(decoder),
+          memory};
+}
+
+Bundle load_files(const ModelFiles& files, const fs::path& program_folder, at::Device device,
+                  Precision precision) {
+  const StoredBackbone stored = read_backbone(files.model);
+  BundleConfig config;
+  config.name = fs::path(files.model).stem().string();
+  config.model = stored.config;
+  const auto find = [&](const std::string& given, const char* flag, const char* name) {
+    try {
+      return find_weights(given.empty() ? name : given, program_folder);
+    } catch (const UserError& error) {
+      throw UserError(concat(flag, " ", error.what(), "; ", files.model, " is a backbone alone"));
+    }
+  };
+  const fs::path text_encoder = find(files.text_encoder, "--text-encoder", "t5gemma-2b");
+  fs::path vae;
+  try {
+    vae = find(files.vae, "--vae", "flux2-vae");
+  } catch (const UserError&) {
+    if (!files.vae.empty()) throw;
+    vae = find_weights("taef2", program_folder);
+  }
+  return assemble(config, load_dual_stream(stored.config, stored.tensors, files.model),
+                  text_encoder, text_encoder, vae, device, precision);
 }
 
 }  // namespace
@@ -118,7 +172,8 @@ fs::path find_weights(const std::string& name, const fs::path& program_folder) {
   throw UserError(concat(name, ": no such file or folder, and not in weights/ either"));
 }
 
-Bundle load_bundle(const fs::path& folder, at::Device device, Precision precision) {
+Bundle load_bundle(const fs::path& folder, at::Device device, Precision precision,
+                   const fs::path& vae) {
   const fs::path config_path = folder / kConfigFile;
   BundleConfig config;
   from_json(config, nlohmann::json::parse(read_file(config_path), nullptr, false),
@@ -126,10 +181,19 @@ Bundle load_bundle(const fs::path& folder, at::Device device, Precision precisio
   check_model_config(config.model, config_path.string());
   TensorMap tensors = read_stored(folder);
   add_dead(tensors, config.model);
-  DualStream stored = load_dual_stream(config.model, tensors, folder.string());
-  return {config, lazy_backbone(std::move(stored), device, precision),
-          lazy_text_encoder(folder / "text_encoder", device), load_tokenizer(folder / "tokenizer"),
-          lazy_vae(folder / config.vae, device)};
+  return assemble(config, load_dual_stream(config.model, tensors, folder.string()),
+                  folder / "text_encoder", folder / "tokenizer",
+                  vae.empty() ? folder / config.vae : vae, device, precision);
+}
+
+Bundle load_model(const ModelFiles& files, const fs::path& program_folder, at::Device device,
+                  Precision precision) {
+  const bool is_alone = fs::exists(files.model) && !fs::exists(fs::path(files.model) / kConfigFile);
+  if (is_alone) return load_files(files, program_folder, device, precision);
+  const fs::path folder = find_bundle(files.model, program_folder);
+  check_user(files.text_encoder.empty(), "--text-encoder ", files.text_encoder, ": ", files.model,
+             " has a text encoder of its own, trained along");
+  return load_bundle(folder, device, precision, files.vae);
 }
 
 void save_bundle(const fs::path& folder, const BundleConfig& config, const DualStream& backbone,

@@ -12,6 +12,7 @@
 #include "i1/core/compute_dtype.h"
 #include "i1/core/lazy.h"
 #include "i1/io/safetensors.h"
+#include "i1/memory_plan.h"
 #include "i1/model/dual_stream.h"
 #include "i1/request.h"
 #include "i1/text/t5gemma.h"
@@ -43,14 +44,23 @@ struct BundleConfig {
   }
 };
 
-/// The parts of a model. The three networks may be loaded when they are first used, and let go
+/// Where the parts of a model lie: a bundled model's name or a folder with bundle.json, or weights
+/// of a backbone alone in any form that read_backbone reads. The other two may be left empty.
+struct ModelFiles {
+  std::string model;
+  std::string text_encoder;  ///< a Hugging Face folder of T5Gemma, its tokenizer in it
+  std::string vae;           ///< what Vae::load takes
+};
+
+/// The parts of a model. The two large networks may be loaded when they are first used, and let go
 /// when they are done with: never all of a large model has to be in memory.
 struct Bundle {
   BundleConfig config;
   Lazy<DualStream> backbone;
   Lazy<T5GemmaEncoder> text_encoder;
   Tokenizer tokenizer;
-  Lazy<Vae> vae;
+  Vae vae;
+  ModelMemory memory = {};
 };
 
 /// The folder of a bundled model's name ("nano") or the path itself. `program_folder` holds the
@@ -64,9 +74,17 @@ std::filesystem::path find_weights(const std::string& name,
                                    const std::filesystem::path& program_folder);
 
 /// A folder's model, for computing in `precision` on `device`. Names, shapes and files of every
-/// part are checked here, values are read as a part is used. Throws UserError (file, key, found,
-/// expected).
-Bundle load_bundle(const std::filesystem::path& folder, at::Device device, Precision precision);
+/// part are checked here, values are read as a part is used. `vae`: another autoencoder than the
+/// folder's own. Throws UserError (file, key, found, expected).
+Bundle load_bundle(const std::filesystem::path& folder, at::Device device, Precision precision,
+                   const std::filesystem::path& vae = {});
+
+/// The model of `files`. Beside a backbone alone, what is left empty is looked for in weights/
+/// above the program: t5gemma-2b; flux2-vae, and where that is not there TAEF2, which decodes the
+/// same latents. Throws UserError (file, found, expected) where a part is missing or the parts do
+/// not fit one another.
+Bundle load_model(const ModelFiles& files, const std::filesystem::path& program_folder,
+                  at::Device device, Precision precision);
 
 /// Writes a folder that load_bundle reads, complete or not at all: bundle.json, the backbone's
 /// shards of at most `max_shard_bytes`, the text encoder, and copies of the tokenizer's files.

@@ -105,6 +105,105 @@ TEST(Bundle, DamagedFoldersAreNamed) {
   refuses("text_encoder", [](const fs::path& folder) { fs::remove_all(folder / "text_encoder"); });
 }
 
+// The backbone of the tiny model as a file of its own, a text encoder's folder with its tokenizer,
+// and weights/taef2, as somebody keeps the published parts.
+ModelFiles save_parts(const fs::path& root) {
+  const Bundle tiny = tiny_bundle();
+  DualStream backbone = tiny.backbone.get();
+  write_safetensors(root / "tiny.safetensors", to_tensor_map(backbone));
+  save_t5gemma(tiny.text_encoder.get(), root / "text");
+  fs::copy(tiny_tokenizer() / "tokenizer.json", root / "text/tokenizer.json");
+  fs::create_directories(root / "weights");
+  fs::copy("weights/taef2", root / "weights/taef2");
+  return {(root / "tiny.safetensors").string(), (root / "text").string(), ""};
+}
+
+TEST(LoadModel, JoinsAFileOfABackboneWithTheOtherParts) {
+  const fs::path root = fresh_folder("parts");
+  const ModelFiles files = save_parts(root);
+  const Bundle found = load_model(files, root / "build", at::kCPU, at::kFloat);
+  const Bundle tiny = tiny_bundle();
+  EXPECT_EQ(found.config.name, "tiny");
+  EXPECT_EQ(to_json(found.config.model), to_json(tiny.config.model));
+  EXPECT_EQ(found.vae.name(), "TAEF2");
+  EXPECT_EQ(found.memory.vae, found.vae.num_bytes());
+  EXPECT_GT(found.memory.vae, 1'000'000);
+  DualStream ours = found.backbone.get(), theirs = tiny.backbone.get();
+  for_each_tensor_pair(ours, theirs, [](const std::string& key, at::Tensor& a, at::Tensor& b) {
+    EXPECT_TRUE(at::equal(a, b)) << key;
+  });
+  // Computed with as it is stored: nothing is copied; else all of it is.
+  EXPECT_EQ(found.memory.backbone, 0);
+  EXPECT_GT(found.memory.backbone_mapped, 0);
+  const Bundle narrow = load_model(files, root / "build", at::kCPU, at::kBFloat16);
+  EXPECT_GT(narrow.memory.backbone, found.memory.backbone_mapped / 4);
+  EXPECT_LT(narrow.memory.backbone, found.memory.backbone_mapped);
+}
+
+TEST(LoadModel, ABundleMayBeGivenAnotherAutoencoder) {
+  const fs::path root = fresh_folder("other_vae"), folder = save_tiny(root);
+  const Bundle found =
+      load_model({folder.string(), "", "weights/taef2"}, "/", at::kCPU, at::kFloat);
+  EXPECT_EQ(found.vae.name(), "TAEF2");
+  expect_error("nowhere", [&] {
+    load_model({folder.string(), "", "nowhere"}, "/", at::kCPU, at::kFloat);
+  });
+  expect_error("has a text encoder of its own", [&] {
+    load_model({folder.string(), "text", ""}, "/", at::kCPU, at::kFloat);
+  });
+}
+
+TEST(LoadModel, PartsThatAreMissingOrDoNotFitAreNamed) {
+  const fs::path root = fresh_folder("bad_parts");
+  const ModelFiles files = save_parts(root);
+  const auto refuses = [&](const std::string& expected, auto&& change) {
+    ModelFiles changed = files;
+    change(changed);
+    SCOPED_TRACE(expected);
+    expect_error(expected, [&] { load_model(changed, root / "build", at::kCPU, at::kFloat); });
+  };
+  refuses("--text-encoder t5gemma-2b: no such file or folder",
+          [](ModelFiles& f) { f.text_encoder = ""; });
+  refuses("--vae nowhere: no such file or folder", [](ModelFiles& f) { f.vae = "nowhere"; });
+  refuses("model \"nowhere\": no bundled model", [](ModelFiles& f) { f.model = "nowhere"; });
+  refuses("no EMA weights of an i1 backbone",
+          [&](ModelFiles& f) { f.model = (root / "text/model.safetensors").string(); });
+  T5GemmaConfig wide = t5gemma_nano(8000);
+  save_t5gemma(init_t5gemma(wide, RandomStream{1}), root / "wide");
+  fs::copy(tiny_tokenizer() / "tokenizer.json", root / "wide/tokenizer.json");
+  refuses("a text encoder of width 256; the backbone takes 16",
+          [&](ModelFiles& f) { f.text_encoder = (root / "wide").string(); });
+}
+
+TEST(MemoryPlan, CountsWhatIsHeldAtOnceAndSaysWhatToChange) {
+  MemoryPlan plan;
+  plan.model = {.text_encoder_mapped = 5'200'000'000,
+                .text_encoder = 1'000'000'000,
+                .backbone_mapped = 0,
+                .backbone = 6'300'000'000,
+                .vae = 300'000'000};
+  plan.step = 200'000'000;
+  plan.decode = 900'000'000;
+  EXPECT_EQ(plan.peak(), 7'500'000'000);
+  EXPECT_EQ(plan.mapped(), 5'200'000'000);
+  check_fits(plan, 7'500'000'000);
+  expect_error("this takes about 7.5 GB of memory, 7.4 GB are available",
+               [&] { check_fits(plan, 7'400'000'000); });
+  expect_error("try --dtype int8", [&] { check_fits(plan, 0); });
+  plan.model.text_encoder = 20'000'000'000;  // let go before the others are there
+  EXPECT_EQ(plan.peak(), 20'300'000'000);
+}
+
+TEST(MemoryPlan, AStepGrowsWithItsTokens) {
+  const ModelConfig config = preset_i1_3b(1024);
+  const auto bytes = [&](int64_t samples, int64_t side) {
+    return step_bytes(config, samples, side, side, 2, false);
+  };
+  EXPECT_EQ(bytes(2, 128), 2 * bytes(1, 128));
+  EXPECT_GT(bytes(1, 128), 3 * bytes(1, 64));
+  EXPECT_GT(step_bytes(config, 1, 128, 128, 2, true), bytes(1, 128));
+}
+
 TEST(Bundle, IsFoundByNameOrPath) {
   const fs::path root = fresh_folder("found");
   fs::create_directories(root / "weights");
@@ -146,14 +245,17 @@ TEST(Request, TheCommandIsQuotedForAShellAndLeavesOutWhatIsDefault) {
             "i1 generate 'it'\\''s $HOME' --model 'nano' --size 32x32 --seed 0 --steps 4 "
             "--cfg-scale 0.1 --cfg-rescale 1.0 --schedule shifted --shift 0.3 --dtype float32 "
             "--output 'out.png'");
+  request.text_encoder = "t5";
+  request.vae = "ae";
   request.negative_prompt = "dull";
   request.prompt_index = 3;
   request.image_index = 2;
   request.guidance_start = 0.5;
   request.schedule = "uniform";
   EXPECT_EQ(command_line(request, "out.png"),
-            "i1 generate 'it'\\''s $HOME' --model 'nano' --negative-prompt 'dull' --size 32x32 "
-            "--seed 0 --first-prompt 3 --first-image 2 --steps 4 --cfg-scale 0.1 --cfg-rescale 1.0 "
+            "i1 generate 'it'\\''s $HOME' --model 'nano' --text-encoder 't5' --vae 'ae' "
+            "--negative-prompt 'dull' --size 32x32 --seed 0 --first-prompt 3 --first-image 2 "
+            "--steps 4 --cfg-scale 0.1 --cfg-rescale 1.0 "
             "--guidance-start 0.5 --schedule uniform --dtype float32 --output 'out.png'");
 }
 

@@ -61,6 +61,18 @@ Request Pipeline::complete(Request request) const {
   return request;
 }
 
+MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
+  const int64_t height = request.height / kPixelsPerLatent,
+                width = request.width / kPixelsPerLatent;
+  const int64_t num_samples = is_guided(request) ? 2 * batch_size : batch_size;
+  const ModelConfig& model = bundle_.config.model;
+  return {bundle_.memory,
+          step_bytes(model, num_samples, height, width,
+                     static_cast<int64_t>(c10::elementSize(precision_.dtype)),
+                     precision_.has_int8_weights),
+          bundle_.vae.decode_bytes({1, model.latent_channels, height, width}, kBandRows)};
+}
+
 at::Tensor picture_noise(const Request& request, int64_t latent_channels) {
   const RandomStream stream = RandomStream{request.seed, fnv1a("picture")}.child(
       "noise", static_cast<uint64_t>(request.prompt_index),
@@ -181,7 +193,7 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
       });
       for (size_t i = 0; i < batch.size(); ++i) {  // alone: it must not depend on its neighbours
         const at::Tensor image =
-            bundle_.vae->decode(latents.narrow(0, static_cast<int64_t>(i), 1));  // (1, 3, H, W)
+            bundle_.vae.decode(latents.narrow(0, static_cast<int64_t>(i), 1));  // (1, 3, H, W)
         on_image(begin + first + i, to_image(to_bytes(image).squeeze(0).to(at::kCPU)));
       }
     }

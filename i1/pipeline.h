@@ -37,6 +37,9 @@ class Pipeline {
   std::vector<Image> generate(const std::vector<Request>& requests, int64_t batch_size,
                               const GenerateProgress& on_progress = nullptr) const;
 
+  /// What pictures of such requests take, `batch_size` at a time.
+  MemoryPlan plan(const Request& request, int64_t batch_size) const;
+
   const BundleConfig& config() const { return bundle_.config; }
 
  private:

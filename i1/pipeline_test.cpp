@@ -185,7 +185,7 @@ std::vector<uint8_t> conditional_picture(const Bundle& bundle, const Request& re
             [&](const at::Tensor& x_t, double) {
               return velocity(bundle.backbone.get(), x_t, condition, layout);
             });
-  const at::Tensor bytes = to_bytes(bundle.vae->decode(latents)).contiguous();
+  const at::Tensor bytes = to_bytes(bundle.vae.decode(latents)).contiguous();
   const auto* data = bytes.const_data_ptr<uint8_t>();
   return {data, data + bytes.numel()};
 }

@@ -29,6 +29,8 @@ Request request_from_text(const std::string& text, const std::string& where) {
 
 std::string command_line(const Request& request, const std::string& output) {
   std::string line = "i1 generate " + quoted(request.prompt) + " --model " + quoted(request.model);
+  if (!request.text_encoder.empty()) line += " --text-encoder " + quoted(request.text_encoder);
+  if (!request.vae.empty()) line += " --vae " + quoted(request.vae);
   if (!request.negative_prompt.empty())
     line += " --negative-prompt " + quoted(request.negative_prompt);
   line += concat(" --size ", request.width, "x", request.height, " --seed ", request.seed);

@@ -10,6 +10,8 @@ namespace i1 {
 
 struct Request {
   std::string model = "nano";  ///< name of a bundled model, or the folder or file of one
+  std::string text_encoder;    ///< folder of a T5Gemma; empty = the model's own
+  std::string vae;             ///< file or folder of an autoencoder; empty = the model's own
   std::string prompt;
   std::string
       negative_prompt;  ///< stands in for the null caption in guidance; empty = the null caption
@@ -29,6 +31,8 @@ struct Request {
 
   static void fields(auto& self, auto&& visit) {
     visit("model", self.model);
+    visit("text_encoder", self.text_encoder);
+    visit("vae", self.vae);
     visit("prompt", self.prompt);
     visit("negative_prompt", self.negative_prompt);
     visit("width", self.width);

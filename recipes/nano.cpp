@@ -6,8 +6,7 @@
 //                                        260 k, 0.38 at 510 k, 0.32 at 1 M
 //   nano_64    3,800     128    0.49 M   190 a second on both; 0.48 at 26 k, 0.37 at 100 k,
 //                                        0.33 at 240 k, 0.26 at the end
-//   nano_128   2,400      64    0.15 M   45 a second on one; 0.31 at 26 k, 0.29 at 51 k, 0.26 at the
-//                                        end
+//   nano_128   2,400      64    0.15 M   45 a second on one; 0.31 at 26 k, 0.29 at 51 k, then 0.26
 //
 // The first stage sees few image tokens, short captions and times warped towards noise, where the
 // text must say what the noise hides (docs/log_experiments.md).

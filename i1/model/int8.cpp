@@ -35,4 +35,10 @@ void quantize_blocks(DualStream& model) {
   for_each_linear(model.blocks, quantize);
 }
 
+bool is_block_matrix(const std::string& key) {
+  const bool is_in_block = key.starts_with("in_blocks.") || key.starts_with("mid_block.") ||
+                           key.starts_with("out_blocks.") || key.starts_with("blocks.");
+  return is_in_block && key.ends_with(".weight");
+}
+
 }  // namespace i1

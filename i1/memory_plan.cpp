@@ -1,0 +1,52 @@
+#include "i1/memory_plan.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "i1/core/error.h"
+
+namespace i1 {
+namespace {
+
+std::string gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
+  return text;
+}
+
+}  // namespace
+
+int64_t MemoryPlan::peak() const {
+  return model.vae + std::max({model.text_encoder, model.backbone + step, model.backbone + decode});
+}
+
+std::string MemoryPlan::text(int64_t available) const {
+  return concat("memory: ", gigabytes(peak()), " at most (text encoder ",
+                gigabytes(model.text_encoder), ", backbone ", gigabytes(model.backbone),
+                ", a step ", gigabytes(step), ", decoding ", gigabytes(model.vae + decode), "), ",
+                gigabytes(mapped()), " mapped; ", gigabytes(available), " available");
+}
+
+// Rows of the packed buffer live at the widest place of a block: the block's input and the skips
+// kept for the out-blocks (D each), the FFN's two halves and their product (3F), or q, k, v twice
+// (6D). With int8 weights the sums of a product stand beside it, 4 bytes each.
+int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
+                   int64_t latent_width, int64_t element_size, bool has_int8_weights) {
+  const int64_t D = config.hidden_size, F = config.ffn_size();
+  const int64_t num_tokens =
+      latent_height * latent_width / (config.patch_size * config.patch_size) +
+      config.num_text_tokens;
+  const int64_t widest = std::max(3 * F, 6 * D);
+  const int64_t kept = (config.num_in_blocks() + 3) * D;
+  const int64_t sums = has_int8_weights ? 4 * std::max(2 * F, 3 * D) : 0;
+  return num_samples * num_tokens * ((widest + kept) * element_size + sums);
+}
+
+void check_fits(const MemoryPlan& plan, int64_t available) {
+  check_user(plan.peak() <= available, "this takes about ", gigabytes(plan.peak()), " of memory, ",
+             gigabytes(available), " are available (", plan.text(available),
+             "); try --dtype int8, a smaller --size or --batch-size, or weights of i1 convert in "
+             "bfloat16, which are mapped and not copied");
+}
+
+}  // namespace i1

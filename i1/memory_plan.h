@@ -1,0 +1,44 @@
+// How much memory a picture takes, before anything long is started.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "i1/model/config.h"
+
+namespace i1 {
+
+/// Bytes of a model's parts. What is mapped is read from its file as it is used, and given up again
+/// where memory runs short: it need not fit. The rest must.
+struct ModelMemory {
+  int64_t text_encoder_mapped = 0;
+  int64_t text_encoder = 0;  ///< held until the prompts are encoded
+  int64_t backbone_mapped = 0;
+  int64_t backbone = 0;  ///< converted copies
+  int64_t vae = 0;
+};
+
+struct MemoryPlan {
+  ModelMemory model;
+  int64_t step = 0;    ///< what passes through the backbone in one step of one batch
+  int64_t decode = 0;  ///< of one picture
+
+  int64_t mapped() const { return model.text_encoder_mapped + model.backbone_mapped; }
+  /// The largest sum that is held at once, beside what is mapped.
+  int64_t peak() const;
+  /// Worth a line to the user.
+  bool is_large() const { return peak() + mapped() > 1'000'000'000; }
+  /// One line: "memory: 6.5 GB at most (backbone 6.3 GB, step 0.2 GB), 5.2 GB mapped; ..."
+  std::string text(int64_t available) const;
+};
+
+/// About the bytes of one call of `velocity` for `num_samples` samples (twice the batch where
+/// guidance acts) of a latent_height x latent_width latent, captions of full length, activations of
+/// `element_size` bytes.
+int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
+                   int64_t latent_width, int64_t element_size, bool has_int8_weights);
+
+/// Throws UserError, which says what to change, where the plan's peak is more than `available`.
+void check_fits(const MemoryPlan& plan, int64_t available);
+
+}  // namespace i1
