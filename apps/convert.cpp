@@ -32,7 +32,8 @@ void add_options(CLI::App& app, Options& options) {
                  "NAME.safetensors, NAME.gguf, or a folder for safetensors in shards")
       ->required();
   app.add_option("--dtype", options.convert.dtype,
-                 "float32, bfloat16, int8 (safetensors), q8_0, q4_0 (GGUF); default: as stored");
+                 "float32, bfloat16, int8 (safetensors), q8_0, q4_0 (GGUF); default: as stored, "
+                 "int8 and blocks as float32");
   app.add_option("--format", options.convert.format,
                  "safetensors or gguf; default: by the target's name");
   app.add_option("--side", options.side, "of a training checkpoint: ema or raw")

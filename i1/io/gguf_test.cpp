@@ -155,9 +155,9 @@ TEST(Gguf, RefusesDamagedFilesAndSaysWhy) {
        "tensors \"a\" and \"b\" overlap"},
       {raw_file("", 0, raw_tensor("a", {4}, 0, 0) + raw_tensor("a", {4}, 0, 32), 2),
        "tensor \"a\" is there twice"}};
-  for (const auto& [bytes, expected] : cases) {
-    SCOPED_TRACE(expected);
-    expect_error(expected, [&] { parse_gguf(hold_bytes(bytes, "here")); });
+  for (const auto& item : cases) {
+    SCOPED_TRACE(item.second);
+    expect_error(item.second, [&] { parse_gguf(hold_bytes(item.first, "here")); });
   }
 }
 

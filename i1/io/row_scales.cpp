@@ -65,7 +65,7 @@ void restore_quantized(StoredTensors& tensors, const std::string& where) {
     std::vector<int64_t> column(shape.size(), 1);
     column[0] = shape[0];
     const TensorInfo info = {at::kFloat, shape};
-    found->second = StoredTensor{info, [values, scale, column] {
+    found->second = StoredTensor{info, [values, scale = scale, column] {
                                    return values.read().to(at::kFloat) *
                                           scale.read().to(at::kFloat).view(column);
                                  }};

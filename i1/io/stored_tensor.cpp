@@ -48,7 +48,7 @@ StoredTensors as_stored(const TensorMap& tensors) {
   StoredTensors stored;
   for (const auto& [name, tensor] : tensors) {
     stored[name] = {{tensor.scalar_type(), tensor.sizes().vec()},
-                    [tensor] { return tensor.to(at::kCPU).contiguous(); }};
+                    [tensor = tensor] { return tensor.to(at::kCPU).contiguous(); }};
   }
   return stored;
 }
