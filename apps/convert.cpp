@@ -7,6 +7,7 @@
 
 #include "apps/commands.h"
 #include "apps/options.h"
+#include "i1/core/memory.h"
 #include "i1/model/convert.h"
 #include "i1/model/convert_check.h"
 
@@ -91,7 +92,7 @@ void print_check(const OpenBackbone& source, const OpenBackbone& target) {
   } else {
     std::printf("velocity: left out, a model takes %.1f GB in float32 and %.1f GB are free\n",
                 static_cast<double>(float32_bytes(source)) / 1e9,
-                static_cast<double>(free_memory()) / 1e9);
+                static_cast<double>(available_memory()) / 1e9);
   }
 }
 

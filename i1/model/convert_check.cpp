@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <limits>
 
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/memory.h"
 #include "i1/core/progress.h"
 #include "i1/core/random.h"
 
@@ -92,7 +91,7 @@ std::vector<WeightError> compare_weights(const OpenBackbone& first, const OpenBa
 std::optional<ForwardError> compare_forward(const OpenBackbone& first, const OpenBackbone& second) {
   constexpr double kShare = 0.9;  // of the free memory; activations take the rest
   const int64_t needed = std::max(float32_bytes(first), float32_bytes(second));
-  if (static_cast<double>(needed) > kShare * static_cast<double>(free_memory()))
+  if (static_cast<double>(needed) > kShare * static_cast<double>(available_memory()))
     return std::nullopt;
   const at::Tensor expected = fixed_velocity(first);
   MappedFile::forget_pages();
@@ -105,17 +104,6 @@ int64_t float32_bytes(const OpenBackbone& backbone) {
   for (const auto& [key, tensor] : backbone.tensors)
     num_bytes += static_cast<int64_t>(count_bytes(tensor.info.shape, at::kFloat, key));
   return num_bytes;
-}
-
-int64_t free_memory() {
-  std::ifstream lines("/proc/meminfo");
-  std::string name;
-  int64_t kilobytes = 0;
-  while (lines >> name >> kilobytes) {
-    if (name == "MemAvailable:") return kilobytes * 1024;
-    lines.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-  }
-  throw Failure("/proc/meminfo does not say how much memory is free");
 }
 
 }  // namespace i1

@@ -33,7 +33,4 @@ std::optional<ForwardError> compare_forward(const OpenBackbone& first, const Ope
 /// Bytes of a backbone's values in float32.
 int64_t float32_bytes(const OpenBackbone& backbone);
 
-/// Bytes that the machine says may still be used.
-int64_t free_memory();
-
 }  // namespace i1
