@@ -32,7 +32,7 @@ def guided_step(options):
     sys.path.insert(0, f"{options.folder}/torch_inference")
     import generate
 
-    dtype = getattr(torch, options.dtype)
+    dtype = getattr(torch, "bfloat16" if options.dtype == "int8" else options.dtype)  # it has no int8
     torch.manual_seed(0)
     model = generate.i1DiT(
         input_size=options.resolution // 8, image_resolution=options.resolution, hidden_size=1152, num_heads=16
