@@ -1,7 +1,5 @@
 #include "i1/bundle.h"
 
-#include <ATen/ops/zeros.h>
-
 #include <functional>
 
 #include "i1/core/config.h"
@@ -18,23 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigFile = "bundle.json";
 
-bool is_matrix(const std::string& key, const at::Tensor& tensor) {
-  return tensor.dim() >= 2 && !stays_float32(key) && key.find("null_caption") == std::string::npos;
-}
-
-// Weights that no picture depends on.
-bool is_dead(const std::string& key, const std::string& last_block) {
-  return is_frozen(key) || key.starts_with("t_embedder.") ||
-         key.starts_with(last_block + ".attn.proj_text.") ||
-         key.starts_with(last_block + ".mlp_text.");
-}
-
-std::string last_block_of(const DualStream& model) {
-  if (!model.blocks.empty()) return concat("blocks.", model.blocks.size() - 1);
-  return model.out_blocks.empty() ? "mid_block"
-                                  : concat("out_blocks.", model.out_blocks.size() - 1);
-}
-
 // A net's tensors as a bundle stores them.
 template <class Net>
 TensorMap stored_form(Net& net, const std::string& prefix,
@@ -43,7 +24,7 @@ TensorMap stored_form(Net& net, const std::string& prefix,
   for_each_tensor(net, "", [&](const std::string& key, at::Tensor& tensor) {
     if (!tensor.defined() || is_left_out(key)) return;
     const at::Tensor plain = tensor.detach().to(at::kCPU, at::kFloat);
-    if (is_matrix(key, plain)) {
+    if (is_matrix(key, plain.sizes())) {
       put_quantized(tensors, prefix + key, plain);
     } else {
       tensors[prefix + key] = stays_float32(key) ? plain : plain.to(at::kBFloat16);
@@ -56,18 +37,6 @@ TensorMap read_stored(const fs::path& folder) {
   TensorMap tensors = read_tensors(open_weights(folder));
   restore_quantized(tensors, folder.string());
   return tensors;
-}
-
-// What save_bundle leaves out stands as zeros: nothing reads it.
-void add_dead(TensorMap& tensors, const ModelConfig& config) {
-  DualStream shapes = make_dual_stream(config);
-  const std::string last = last_block_of(shapes);
-  for_each_tensor(shapes, "", [&](const std::string& key, at::Tensor& tensor) {
-    if (is_dead(key, last) && !is_frozen(key) && !key.starts_with("t_embedder.") &&
-        !tensors.contains(key)) {
-      tensors[key] = at::zeros(tensor.sizes(), at::kFloat);
-    }
-  });
 }
 
 DualStream converted(DualStream model, at::Device device, Precision precision) {
@@ -179,9 +148,7 @@ Bundle load_bundle(const fs::path& folder, at::Device device, Precision precisio
   from_json(config, nlohmann::json::parse(read_file(config_path), nullptr, false),
             config_path.string());
   check_model_config(config.model, config_path.string());
-  TensorMap tensors = read_stored(folder);
-  add_dead(tensors, config.model);
-  return assemble(config, load_dual_stream(config.model, tensors, folder.string()),
+  return assemble(config, load_dual_stream(config.model, read_stored(folder), folder.string()),
                   folder / "text_encoder", folder / "tokenizer",
                   vae.empty() ? folder / config.vae : vae, device, precision);
 }
@@ -207,11 +174,12 @@ void save_bundle(const fs::path& folder, const BundleConfig& config, const DualS
   make_folder(partial / "text_encoder");
   make_folder(partial / "tokenizer");
   DualStream model = backbone;
-  const std::string last = last_block_of(model);
-  write_sharded_safetensors(
-      partial, "model",
-      stored_form(model, "", [&](const std::string& key) { return is_dead(key, last); }),
-      max_shard_bytes);
+  write_sharded_safetensors(partial, "model",
+                            stored_form(model, "",
+                                        [&](const std::string& key) {
+                                          return is_frozen(key) || is_unused(key, model.config);
+                                        }),
+                            max_shard_bytes);
   T5GemmaEncoder encoder = text_encoder;
   const TensorMap text = stored_form(encoder, "encoder.", [](const std::string&) { return false; });
   write_sharded_safetensors(partial / "text_encoder", "model", text, max_shard_bytes);
