@@ -16,15 +16,13 @@ std::string gigabytes(int64_t bytes) {
 
 }  // namespace
 
-int64_t MemoryPlan::peak() const {
-  return model.vae + std::max({model.text_encoder, model.backbone + step, model.backbone + decode});
-}
+int64_t MemoryPlan::peak() const { return model.vae + model.backbone + std::max(step, decode); }
 
 std::string MemoryPlan::text(int64_t available) const {
-  return concat("memory: ", gigabytes(peak()), " at most (text encoder ",
-                gigabytes(model.text_encoder), ", backbone ", gigabytes(model.backbone),
-                ", a step ", gigabytes(step), ", decoding ", gigabytes(model.vae + decode), "), ",
-                gigabytes(mapped()), " mapped; ", gigabytes(available), " available");
+  return concat("memory: ", gigabytes(peak()), " at most (backbone ", gigabytes(model.backbone),
+                ", autoencoder ", gigabytes(model.vae), ", a step ", gigabytes(step), ", decoding ",
+                gigabytes(decode), "), ", gigabytes(mapped()), " mapped; ", gigabytes(available),
+                " available");
 }
 
 // Rows of the packed buffer live at the widest place of a block: the block's input and the skips

@@ -12,7 +12,6 @@ namespace i1 {
 /// where memory runs short: it need not fit. The rest must.
 struct ModelMemory {
   int64_t text_encoder_mapped = 0;
-  int64_t text_encoder = 0;  ///< held until the prompts are encoded
   int64_t backbone_mapped = 0;
   int64_t backbone = 0;  ///< converted copies
   int64_t vae = 0;
@@ -28,7 +27,7 @@ struct MemoryPlan {
   int64_t peak() const;
   /// Worth a line to the user.
   bool is_large() const { return peak() + mapped() > 1'000'000'000; }
-  /// One line: "memory: 6.5 GB at most (backbone 6.3 GB, step 0.2 GB), 5.2 GB mapped; ..."
+  /// One line: "memory: 6.8 GB at most (backbone 6.3 GB, a step 0.2 GB, ...), 5.2 GB mapped; ..."
   std::string text(int64_t available) const;
 };
 

@@ -13,7 +13,7 @@ at::ScalarType choose_compute_dtype(const std::string& wanted, at::Device device
     return wanted == "float32" ? at::kFloat : at::kBFloat16;
   }
   check_user(wanted == "auto" || wanted.empty(), "compute dtype \"", wanted,
-             "\": expected float32, bfloat16 or auto");
+             "\": expected float32, bfloat16 or auto; for pictures also int8");
   if (device.is_cuda()) {
     why = "the GPU multiplies it natively";
     return at::kBFloat16;
@@ -37,8 +37,6 @@ Precision choose_precision(const std::string& wanted, at::Device device, std::st
     why = concat("as asked; the rest in ", Precision(dtype).name());
     return {dtype, true};
   }
-  if (wanted != "auto" && !wanted.empty() && wanted != "float32" && wanted != "bfloat16")
-    throw UserError(concat("--dtype ", wanted, ": expected float32, bfloat16, int8 or auto"));
   return choose_compute_dtype(wanted, device, why);
 }
 
