@@ -6,8 +6,7 @@
 #include "i1/core/files.h"
 #include "i1/io/row_scales.h"
 #include "i1/io/weights_file.h"
-#include "i1/model/int8.h"
-#include "i1/model/weights.h"
+#include "i1/model/inference.h"
 
 namespace i1 {
 namespace {
@@ -33,40 +32,16 @@ TensorMap stored_form(Net& net, const std::string& prefix,
   return tensors;
 }
 
-TensorMap read_stored(const fs::path& folder) {
-  TensorMap tensors = read_tensors(open_weights(folder));
-  restore_quantized(tensors, folder.string());
-  return tensors;
-}
-
-DualStream converted(DualStream model, at::Device device, Precision precision) {
-  if (precision.has_int8_weights) quantize_blocks(model);
-  return compute_copy(model, precision.dtype, device);
-}
-
-// Bytes of the tensors of `model` that `precision` computes with as they are stored (first) and of
-// the copies of the others.
-std::pair<int64_t, int64_t> stored_and_copied(DualStream model, at::Device device,
-                                              Precision precision) {
-  int64_t num_stored = 0, num_copied = 0;
-  for_each_tensor(model, "", [&](const std::string& key, at::Tensor& tensor) {
-    at::ScalarType wanted = stays_float32(key) ? at::kFloat : precision.dtype;
-    if (precision.has_int8_weights && is_block_matrix(key)) wanted = at::kChar;
-    const bool is_kept =
-        tensor.scalar_type() == wanted && tensor.is_contiguous() && device.is_cpu();
-    if (is_kept) num_stored += static_cast<int64_t>(tensor.nbytes());
-    if (!is_kept) num_copied += tensor.numel() * static_cast<int64_t>(c10::elementSize(wanted));
-  });
-  return {num_stored, num_copied};
-}
-
 // The networks, opened here, so that what cannot be read is known now, and read as they are used.
 // Weights of a mapped file take no memory until then.
-Bundle assemble(BundleConfig config, DualStream stored, const fs::path& text_encoder,
+Bundle assemble(BundleConfig config, OpenBackbone backbone, const fs::path& text_encoder,
                 const fs::path& tokenizer, const fs::path& vae, at::Device device,
                 Precision precision) {
+  check_tensors(backbone);
+  const BackboneMemory of_backbone = inference_memory(backbone, precision, device);
   ModelMemory memory;
-  std::tie(memory.backbone_mapped, memory.backbone) = stored_and_copied(stored, device, precision);
+  memory.backbone_mapped = of_backbone.mapped;
+  memory.backbone = of_backbone.copied;
   T5GemmaEncoder encoder = load_t5gemma(text_encoder);
   for_each_tensor(encoder, "", [&](const std::string&, at::Tensor& tensor) {
     memory.text_encoder_mapped += static_cast<int64_t>(tensor.nbytes());
@@ -82,7 +57,7 @@ Bundle assemble(BundleConfig config, DualStream stored, const fs::path& text_enc
              model.latent_channels);
   memory.vae = decoder.num_bytes();
   return {std::move(config),
-          {[=] { return converted(stored, device, precision); }},
+          {[=] { return load_for_inference(backbone, precision, device); }},
           {[=] { return load_t5gemma(text_encoder, device); }},
           std::move(words),
           std::move(decoder),
@@ -91,10 +66,10 @@ Bundle assemble(BundleConfig config, DualStream stored, const fs::path& text_enc
 
 Bundle load_files(const ModelFiles& files, const fs::path& program_folder, at::Device device,
                   Precision precision) {
-  const StoredBackbone stored = read_backbone(files.model);
+  const OpenBackbone backbone = open_backbone(files.model);
   BundleConfig config;
   config.name = fs::path(files.model).stem().string();
-  config.model = stored.config;
+  config.model = backbone.config;
   const auto find = [&](const std::string& given, const char* flag, const char* name) {
     try {
       return find_weights(given.empty() ? name : given, program_folder);
@@ -110,8 +85,7 @@ Bundle load_files(const ModelFiles& files, const fs::path& program_folder, at::D
     if (!files.vae.empty()) throw;
     vae = find_weights("taef2", program_folder);
   }
-  return assemble(config, load_dual_stream(stored.config, stored.tensors, files.model),
-                  text_encoder, text_encoder, vae, device, precision);
+  return assemble(config, backbone, text_encoder, text_encoder, vae, device, precision);
 }
 
 }  // namespace
@@ -148,8 +122,9 @@ Bundle load_bundle(const fs::path& folder, at::Device device, Precision precisio
   from_json(config, nlohmann::json::parse(read_file(config_path), nullptr, false),
             config_path.string());
   check_model_config(config.model, config_path.string());
-  return assemble(config, load_dual_stream(config.model, read_stored(folder), folder.string()),
-                  folder / "text_encoder", folder / "tokenizer",
+  OpenBackbone backbone = open_backbone(folder);
+  backbone.config = config.model;  // nothing in a bundle is inferred
+  return assemble(config, backbone, folder / "text_encoder", folder / "tokenizer",
                   vae.empty() ? folder / config.vae : vae, device, precision);
 }
 

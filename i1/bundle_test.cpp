@@ -196,11 +196,10 @@ TEST(MemoryPlan, CountsWhatIsHeldAtOnceAndSaysWhatToChange) {
 TEST(MemoryPlan, AStepGrowsWithItsTokens) {
   const ModelConfig config = preset_i1_3b(1024);
   const auto bytes = [&](int64_t samples, int64_t side) {
-    return step_bytes(config, samples, side, side, 2, false);
+    return step_bytes(config, samples, side, side, 2);
   };
   EXPECT_EQ(bytes(2, 128), 2 * bytes(1, 128));
   EXPECT_GT(bytes(1, 128), 3 * bytes(1, 64));
-  EXPECT_GT(step_bytes(config, 1, 128, 128, 2, true), bytes(1, 128));
 }
 
 TEST(Bundle, IsFoundByNameOrPath) {

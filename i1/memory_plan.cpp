@@ -27,17 +27,16 @@ std::string MemoryPlan::text(int64_t available) const {
 
 // Rows of the packed buffer live at the widest place of a block: the block's input and the skips
 // kept for the out-blocks (D each), the FFN's two halves and their product (3F), or q, k, v twice
-// (6D). With int8 weights the sums of a product stand beside it, 4 bytes each.
+// (6D).
 int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
-                   int64_t latent_width, int64_t element_size, bool has_int8_weights) {
+                   int64_t latent_width, int64_t element_size) {
   const int64_t D = config.hidden_size, F = config.ffn_size();
   const int64_t num_tokens =
       latent_height * latent_width / (config.patch_size * config.patch_size) +
       config.num_text_tokens;
   const int64_t widest = std::max(3 * F, 6 * D);
   const int64_t kept = (config.num_in_blocks() + 3) * D;
-  const int64_t sums = has_int8_weights ? 4 * std::max(2 * F, 3 * D) : 0;
-  return num_samples * num_tokens * ((widest + kept) * element_size + sums);
+  return num_samples * num_tokens * (widest + kept) * element_size;
 }
 
 void check_fits(const MemoryPlan& plan, int64_t available) {

@@ -35,7 +35,7 @@ struct MemoryPlan {
 /// guidance acts) of a latent_height x latent_width latent, captions of full length, activations of
 /// `element_size` bytes.
 int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
-                   int64_t latent_width, int64_t element_size, bool has_int8_weights);
+                   int64_t latent_width, int64_t element_size);
 
 /// Throws UserError, which says what to change, where the plan's peak is more than `available`.
 void check_fits(const MemoryPlan& plan, int64_t available);

@@ -10,6 +10,7 @@
 
 #include "i1/core/error.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/memory.h"
 #include "i1/core/random.h"
 
 namespace i1 {
@@ -68,8 +69,7 @@ MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
   const ModelConfig& model = bundle_.config.model;
   return {bundle_.memory,
           step_bytes(model, num_samples, height, width,
-                     static_cast<int64_t>(c10::elementSize(precision_.dtype)),
-                     precision_.has_int8_weights),
+                     static_cast<int64_t>(c10::elementSize(precision_.dtype))),
           bundle_.vae.decode_bytes({1, model.latent_channels, height, width}, kBandRows)};
 }
 
@@ -184,6 +184,7 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
   for (size_t begin = 0; begin < N; begin += window) {
     const Jobs jobs = encode(requests, begin, std::min(N, begin + window), batch_size);
     bundle_.text_encoder.release();
+    return_free_memory();
     for (size_t first = 0; first < jobs.size(); first += B) {
       const Jobs batch(jobs.begin() + static_cast<int64_t>(first),
                        jobs.begin() + static_cast<int64_t>(std::min(jobs.size(), first + B)));

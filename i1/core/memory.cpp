@@ -9,6 +9,10 @@
 
 #include "i1/core/error.h"
 
+// jemalloc's, where the program is linked with it.
+extern "C" __attribute__((weak)) int mallctl(const char* name, void* old_value, size_t* old_size,
+                                             void* new_value, size_t new_size);
+
 namespace i1 {
 namespace {
 
@@ -84,6 +88,11 @@ int64_t available_memory(const fs::path& root) {
       available = std::min(available, left_in_groups(mounts / "memory", group, kVersion1));
   }
   return available;
+}
+
+void return_free_memory() {
+  constexpr const char* kPurgeAllArenas = "arena.4096.purge";  // MALLCTL_ARENAS_ALL
+  if (mallctl != nullptr) mallctl(kPurgeAllArenas, nullptr, nullptr, nullptr, 0);
 }
 
 int64_t peak_memory() { return number_after("/proc/self/status", "VmHWM:").value_or(0) * 1024; }

@@ -11,6 +11,10 @@ namespace i1 {
 /// tells nothing. `root`: where /proc and /sys/fs/cgroup are, for tests.
 int64_t available_memory(const std::filesystem::path& root = "/");
 
+/// Gives freed memory that the allocator keeps back to the system. For programs linked with
+/// jemalloc; nothing elsewhere.
+void return_free_memory();
+
 /// The largest resident set that this process has had, in bytes; 0 where the system does not tell.
 int64_t peak_memory();
 

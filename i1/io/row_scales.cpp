@@ -1,8 +1,9 @@
 #include "i1/io/row_scales.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/clamp.h>
 #include <ATen/ops/round.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <memory>
 #include <utility>
@@ -17,11 +18,14 @@ const std::string kScaleSuffix = ".row_scale";
 }  // namespace
 
 std::pair<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& weight) {
-  constexpr double kLargest = 127;
-  const at::Tensor rows = weight.flatten(1);                                // (out, in)
-  const at::Tensor scale = rows.abs().amax(1).clamp_min(1e-12) / kLargest;  // (out)
-  const at::Tensor values = at::clamp(at::round(rows / scale.unsqueeze(1)), -kLargest, kLargest);
-  return {values.to(at::kChar).view_as(weight), scale};
+  constexpr float kLargest = 127, kSmallestRow = 1e-30f;
+  const at::Tensor rows = weight.flatten(1);         // (out, in)
+  const at::Tensor most = rows.abs().amax(1, true);  // (out, 1)
+  const at::Tensor is_used = most >= kSmallestRow;   // (out, 1)
+  const at::Tensor factor = at::where(is_used, kLargest / most, at::zeros_like(most));
+  const at::Tensor scale = at::where(most < kSmallestRow, at::zeros_like(most), most / kLargest);
+  const at::Tensor values = at::where(is_used, at::round(rows * factor), at::zeros_like(rows));
+  return {values.to(at::kChar).view_as(weight), scale.squeeze(1)};
 }
 
 void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor& weight) {
@@ -45,8 +49,8 @@ void put_quantized(StoredTensors& tensors, const std::string& key, const StoredT
       }};
 }
 
-void restore_quantized(StoredTensors& tensors, const std::string& where) {
-  StoredTensors scales;
+StoredTensors restore_quantized(StoredTensors& tensors, const std::string& where) {
+  StoredTensors scales, pairs;
   std::erase_if(tensors, [&](const auto& item) {
     if (!item.first.ends_with(kScaleSuffix)) return false;
     scales.insert(item);
@@ -62,6 +66,8 @@ void restore_quantized(StoredTensors& tensors, const std::string& where) {
     check_user(!shape.empty() && scale.info.shape == std::vector{shape[0]}, where, ": tensor \"",
                name, "\" has shape ", at::IntArrayRef(scale.info.shape),
                ", expected a value a row of ", at::IntArrayRef(shape));
+    pairs[key] = values;
+    pairs[name] = scale;
     std::vector<int64_t> column(shape.size(), 1);
     column[0] = shape[0];
     const TensorInfo info = {at::kFloat, shape};
@@ -70,6 +76,7 @@ void restore_quantized(StoredTensors& tensors, const std::string& where) {
                                           scale.read().to(at::kFloat).view(column);
                                  }};
   }
+  return pairs;
 }
 
 void restore_quantized(TensorMap& tensors, const std::string& where) {

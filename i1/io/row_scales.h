@@ -9,7 +9,7 @@
 namespace i1 {
 
 /// Symmetric int8 a row: weight ~ values * scale. weight: (out, ...) float32 -> values int8 of the
-/// same shape, scale (out) float32. A row of zeros stays one.
+/// same shape, scale (out) float32, bit by bit those of quantize_to_int8 (kernels/int8_linear.h).
 std::pair<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& weight);
 
 /// Stores `weight` in `tensors` as `key` (int8) and `key` + ".row_scale".
@@ -19,8 +19,8 @@ void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor&
 /// `where`) for a scale without its matrix, or of another length.
 void restore_quantized(TensorMap& tensors, const std::string& where);
 
-/// The same without reading a value before it is asked for.
-void restore_quantized(StoredTensors& tensors, const std::string& where);
+/// The same without reading a value before it is asked for. Returns the pairs as they are stored.
+StoredTensors restore_quantized(StoredTensors& tensors, const std::string& where);
 
 /// `weight` as put_quantized stores it, quantised when it is read.
 void put_quantized(StoredTensors& tensors, const std::string& key, const StoredTensor& weight);

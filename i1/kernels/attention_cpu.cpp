@@ -136,6 +136,16 @@ HWY_INLINE void logits_of(const kernels::AttentionHead& head, const float* queri
   }
 }
 
+HWY_INLINE float largest_of(const float* logits, int64_t S) {
+  const auto L = static_cast<int64_t>(hn::Lanes(Floats()));
+  Vector most = set(-std::numeric_limits<float>::infinity());
+  int64_t j = 0;
+  for (; j + L <= S; j += L) most = hn::Max(most, hn::LoadU(Floats(), logits + j));
+  float largest = hn::GetLane(hn::MaxOfLanes(Floats(), most));
+  for (; j < S; ++j) largest = std::max(largest, logits[j]);
+  return largest;
+}
+
 // exp(logits - shift), zeros behind S. Returns their sum.
 HWY_INLINE float exponentials(float* logits, int64_t S, float shift) {
   const float sum = sum_over(S, [&](auto lanes, size_t j, Vector part) HWY_ATTR {
@@ -165,7 +175,7 @@ void forward(const kernels::AttentionHead& head, float* scratch) {
     float inverse_sums[kQueries];
     for (int64_t i = 0; i < count; ++i) {
       float* row = logits + i * columns;
-      const float largest = *std::max_element(row, row + S);
+      const float largest = largest_of(row, S);
       const float sum = exponentials(row, S, largest);
       head.log_sum_exp[head.rows[begin + i] * head.lse_stride] = largest + std::log(sum);
       inverse_sums[i] = 1 / sum;

@@ -1,9 +1,10 @@
 #include "i1/kernels/int8_linear.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/cpu/Utils.h>
-#include <ATen/ops/_int_mm.h>
 #include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
 
 #include "i1/kernels/dispatch.h"
 #include "i1/kernels/int8_linear_kernels.h"
@@ -14,88 +15,159 @@ namespace {
 
 using namespace kernels;
 
-void check_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& row_scale,
-                  const at::Tensor& bias) {
-  TORCH_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kChar && x.dim() >= 1 &&
-                  x.size(-1) == weight.size(1) && row_scale.scalar_type() == at::kFloat &&
-                  row_scale.numel() == weight.size(0) && bias.numel() == weight.size(0) &&
+constexpr int64_t kDeepest = 1 << 16;
+
+using Product = void (*)(const Int8Product&, int64_t, int64_t);
+
+// None where the processor has neither instruction.
+Product product_of(const at::Tensor& x) {
+  static const Product product = has_vnni()   ? &int8_product_vnni
+                                 : has_avx2() ? &int8_product_avx2
+                                              : nullptr;
+  return backend_of(x) == Backend::kCpu ? product : nullptr;
+}
+
+void check_layer(const at::Tensor& x, const Int8Weights& layer) {
+  const auto& [panels, row_scale, bias] = layer;
+  TORCH_CHECK(x.dim() >= 1 && panels.dim() == 4 && panels.scalar_type() == at::kByte &&
+                  panels.is_contiguous() && row_scale.scalar_type() == at::kFloat &&
+                  panels.size(0) == num_panels(row_scale.numel()) &&
+                  panels.size(1) == num_groups(x.size(-1)) && bias.numel() == row_scale.numel() &&
                   bias.scalar_type() == x.scalar_type(),
-              "int8_linear: x is ", x.sizes(), " ", x.scalar_type(), ", the weight ",
-              weight.sizes(), " ", weight.scalar_type(), ", its scales ", row_scale.sizes(), " ",
+              "int8_linear: x is ", x.sizes(), " ", x.scalar_type(), ", the weight's panels ",
+              panels.sizes(), " ", panels.scalar_type(), ", its scales ", row_scale.sizes(), " ",
               row_scale.scalar_type(), ", the bias ", bias.sizes(), " ", bias.scalar_type());
 }
 
-}  // namespace
+struct QuantizedRows {
+  at::Tensor values, scale, sum;  // (N, 4 groups) int8, zeros behind K; (N) float32; (N) int32
+};
 
-bool has_int8_products() {
-  static const bool has = at::cpu::is_avx512_vnni_supported();
-  return has;
-}
-
-at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight,
-                          const at::Tensor& row_scale, const at::Tensor& bias) {
-  const at::Tensor wide = (weight * row_scale.unsqueeze(1)).to(x.scalar_type());  // (out, in)
-  return linear(x, wide, bias);
-}
-
-Int8Rows quantize_activations(const at::Tensor& x) {
-  TORCH_CHECK(x.dim() == 2, "quantize_activations: x is ", x.sizes(), "; expected (N, K)");
-  if (backend_of(x) != Backend::kCpu || x.size(1) == 0) return reference::quantize_activations(x);
+QuantizedRows quantize(const at::Tensor& x) {
   const at::Tensor rows = as_rows(x, x.size(1));
   const int64_t N = rows.size(0), K = rows.size(1);
-  const Int8Rows result{at::empty({N, K}, rows.options().dtype(at::kChar)),
-                        at::empty({N}, rows.options().dtype(at::kFloat))};
+  const QuantizedRows result{
+      at::empty({N, kGroupDepth * num_groups(K)}, rows.options().dtype(at::kChar)),
+      at::empty({N}, rows.options().dtype(at::kFloat)),
+      at::empty({N}, rows.options().dtype(at::kInt))};
   const QuantizeRows op{.x = rows.const_data_ptr(),
                         .stride = rows.stride(0),
                         .rows = N,
                         .K = K,
                         .values = result.values.mutable_data_ptr<int8_t>(),
                         .scale = result.scale.mutable_data_ptr<float>(),
+                        .sum = result.sum.mutable_data_ptr<int32_t>(),
                         .element = element_of(rows)};
   parallel(N, 2 * K, [&](int64_t begin, int64_t end) { quantize_rows_cpu(op, begin, end); });
   return result;
 }
 
-void int8_linear_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                     const at::Tensor& row_scale, const at::Tensor& bias) {
-  check_linear(x, weight, row_scale, bias);
-  const int64_t N = x.size(0), F = weight.size(0);
-  TORCH_CHECK(y.dim() == 2 && y.size(0) == N && y.size(1) == F && y.stride(1) == 1 &&
-                  y.scalar_type() == x.scalar_type(),
-              "int8_linear: the result is ", y.sizes(), " ", y.scalar_type(), ", expected ", N,
-              " x ", F);
-  if (N == 0) return;
-  if (backend_of(x) == Backend::kReference || x.size(1) == 1) {  // _int_mm: wrong for one column
-    y.copy_(reference::int8_linear(x, weight, row_scale, bias));
-    return;
-  }
-  if (!x.is_cpu() || !has_int8_products()) {
-    y.copy_(widened_linear(x, weight, row_scale, bias));
-    return;
-  }
-  const Int8Rows rows = quantize_activations(x);
-  const at::Tensor sums = at::_int_mm(rows.values, weight.t());  // (N, out) int32
-  const DequantizeRows op{.sums = sums.const_data_ptr<int32_t>(),
-                          .row_scale = rows.scale.const_data_ptr<float>(),
-                          .scale = row_scale.const_data_ptr<float>(),
-                          .bias = bias.const_data_ptr(),
-                          .rows = N,
-                          .F = F,
-                          .y = y.mutable_data_ptr(),
-                          .y_stride = y.stride(0),
-                          .element = element_of(y)};
-  parallel(N, 2 * F, [&](int64_t begin, int64_t end) { dequantize_rows_cpu(op, begin, end); });
+// Rows [begin, begin + count) of the quantized x through one layer, into the same rows of y.
+Int8Product product_op(const QuantizedRows& x, const Int8Weights& layer, at::Tensor& y,
+                       int64_t begin, int64_t count) {
+  return {.x = x.values.const_data_ptr<int8_t>() + begin * x.values.size(1),
+          .x_scale = x.scale.const_data_ptr<float>() + begin,
+          .x_sum = x.sum.const_data_ptr<int32_t>() + begin,
+          .panels = layer.panels.const_data_ptr<uint8_t>(),
+          .scale = layer.row_scale.const_data_ptr<float>(),
+          .bias = layer.bias.const_data_ptr(),
+          .rows = count,
+          .groups = layer.panels.size(1),
+          .F = y.size(1),
+          .y = static_cast<char*>(y.mutable_data_ptr()) + begin * y.stride(0) * y.element_size(),
+          .y_stride = y.stride(0),
+          .element = element_of(y)};
 }
 
-at::Tensor int8_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& row_scale,
-                       const at::Tensor& bias) {
+}  // namespace
+
+Int8Rows quantize_to_int8(const at::Tensor& x) {
+  TORCH_CHECK(x.dim() == 2, "quantize_to_int8: x is ", x.sizes(), "; expected (N, K)");
+  if (backend_of(x) != Backend::kCpu) return reference::quantize_to_int8(x);
+  const QuantizedRows rows = quantize(x);
+  return {rows.values.narrow(1, 0, x.size(1)), rows.scale};
+}
+
+at::Tensor pack_int8(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kChar && weight.size(1) <= kDeepest,
+              "pack_int8: the weight is ", weight.sizes(), " ", weight.scalar_type(),
+              "; expected (out, in) int8 with in at most ", kDeepest);
+  if (!weight.is_cpu()) return reference::pack_int8(weight);
+  const int64_t out = weight.size(0), in = weight.size(1), groups = num_groups(in);
+  const at::Tensor rows = weight.contiguous();
+  const at::Tensor panels =
+      at::empty({num_panels(out), groups, kPanelColumns, kGroupDepth}, at::kByte);
+  const int8_t* from = rows.const_data_ptr<int8_t>();
+  auto* to = panels.mutable_data_ptr<uint8_t>();
+  parallel(panels.size(0), groups * kPanelColumns, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      for (int64_t group = 0; group < groups; ++group) {
+        const int64_t depth = group * kGroupDepth, count = std::min(kGroupDepth, in - depth);
+        uint8_t* group_to = to + (panel * groups + group) * kPanelColumns * kGroupDepth;
+        for (int64_t c = 0; c < kPanelColumns; ++c) {
+          const int64_t row = panel * kPanelColumns + c;
+          uint32_t four = 0;
+          if (row < out) std::memcpy(&four, from + row * in + depth, static_cast<size_t>(count));
+          four ^= 0x80808080;
+          std::memcpy(group_to + c * kGroupDepth, &four, sizeof four);
+        }
+      }
+    }
+  });
+  return panels;
+}
+
+at::Tensor unpack_int8(const at::Tensor& panels, int64_t out, int64_t in) {
+  return panels.bitwise_xor(0x80)
+      .view(at::kChar)
+      .transpose(1, 2)
+      .reshape({panels.size(0) * kPanelColumns, panels.size(1) * kGroupDepth})
+      .narrow(0, 0, out)
+      .narrow(1, 0, in);
+}
+
+at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer) {
+  check_layer(x, layer);
+  const at::Tensor weight = unpack_int8(layer.panels, layer.row_scale.size(0), x.size(-1));
+  return linear(x, (weight * layer.row_scale.unsqueeze(1)).to(x.scalar_type()), layer.bias);
+}
+
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer) {
+  check_layer(x, layer);
+  if (backend_of(x) == Backend::kReference) return reference::int8_linear(x, layer);
+  if (product_of(x) == nullptr) return widened_linear(x, layer);
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
-  at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
-  int8_linear_out(y, rows, weight, row_scale, bias);
+  const at::Tensor y = joint_int8_linear(rows, rows.size(0), layer, layer);
   if (x.dim() == 2) return y;
   std::vector<int64_t> sizes = x.sizes().vec();
-  sizes.back() = weight.size(0);
+  sizes.back() = y.size(1);
   return y.view(sizes);
+}
+
+at::Tensor joint_int8_linear(const at::Tensor& x, int64_t num_image_rows, const Int8Weights& image,
+                             const Int8Weights& text) {
+  check_layer(x, image);
+  check_layer(x, text);
+  const int64_t N = x.size(0), M = num_image_rows, F = image.row_scale.size(0);
+  TORCH_CHECK(x.dim() == 2 && M >= 0 && M <= N && text.row_scale.size(0) == F,
+              "joint_int8_linear: x is ", x.sizes(), ", its first ", M,
+              " rows are image rows, and ", F, " and ", text.row_scale.size(0),
+              " outputs are asked for");
+  at::Tensor y = at::empty({N, F}, x.options());  // (N, out)
+  const Product product = product_of(x);
+  if (product == nullptr) {
+    y.narrow(0, 0, M).copy_(int8_linear(x.narrow(0, 0, M), image));
+    y.narrow(0, M, N - M).copy_(int8_linear(x.narrow(0, M, N - M), text));
+    return y;
+  }
+  const QuantizedRows rows = quantize(x);
+  const Int8Product image_op = product_op(rows, image, y, 0, M);
+  const Int8Product text_op = product_op(rows, text, y, M, N - M);
+  parallel(num_panels(F), 2 * N * kPanelColumns, [&](int64_t begin, int64_t end) {
+    product(image_op, begin, end);
+    product(text_op, begin, end);
+  });
+  return y;
 }
 
 }  // namespace i1

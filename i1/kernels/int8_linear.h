@@ -6,7 +6,8 @@
 
 namespace i1 {
 
-/// A matrix as whole numbers and one factor a row: x ~ values * scale.
+/// A matrix, of activations or of weights, as whole numbers and one factor a row: x ~ values *
+/// scale.
 struct Int8Rows {
   at::Tensor values;  ///< (N, K) int8, -127 to 127
   at::Tensor scale;   ///< (N) float32
@@ -15,30 +16,40 @@ struct Int8Rows {
 /// Symmetric, each row by its largest magnitude: scale = max|x| / 127, values = x / scale rounded
 /// half to even. A row of zeros (below 1e-30) gets scale 0; one with a value that is not finite
 /// gets scale NaN. x: (N, K) float32 or bfloat16.
-Int8Rows quantize_activations(const at::Tensor& x);
+Int8Rows quantize_to_int8(const at::Tensor& x);
 
-/// y = x W^T + b, where W ~ weight * row_scale and x is quantized row by row. x: (..., in) float32
-/// or bfloat16, weight: (out, in) int8, row_scale: (out) float32, bias: (out) of x's dtype. Not
-/// differentiable. Sums are exact, so a row's result depends on that row alone.
-at::Tensor int8_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& row_scale,
-                       const at::Tensor& bias);
+/// weight: (out, in) int8 -> the same in the order that the product reads it:
+/// (ceil(out / 32), ceil(in / 4), 32, 4) uint8, each 128 more than the weight, 128 where there is
+/// none. `in` is at most 65,536, so that no sum overflows.
+at::Tensor pack_int8(const at::Tensor& weight);
 
-/// The same written into `y`, (N, out) of x's dtype whose rows may be apart; x: (N, in).
-void int8_linear_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                     const at::Tensor& row_scale, const at::Tensor& bias);
+/// The weight that was packed, (out, in) int8.
+at::Tensor unpack_int8(const at::Tensor& panels, int64_t out, int64_t in);
 
-/// Whether this processor multiplies int8 (VNNI). Without it sums of two products can overflow 16
-/// bits, and int8_linear widens the weights a layer at a time: `widened_linear`.
-bool has_int8_products();
+/// What the product needs of a layer W ~ weight * row_scale.
+struct Int8Weights {
+  const at::Tensor& panels;     ///< of pack_int8
+  const at::Tensor& row_scale;  ///< (out) float32
+  const at::Tensor& bias;       ///< (out) of x's dtype
+};
+
+/// y = x W^T + b, where x is quantized row by row. x: (..., in) float32 or bfloat16. Not
+/// differentiable. Sums are exact, so a row's result depends on that row alone. Where there are no
+/// int8 products for x's device, the weights are widened a layer at a time and x is not quantized.
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer);
+
+/// Rows [0, num_image_rows) of x (N, in) through `image`, the others through `text` (as
+/// joint_linear).
+at::Tensor joint_int8_linear(const at::Tensor& x, int64_t num_image_rows, const Int8Weights& image,
+                             const Int8Weights& text);
 
 /// y = x W^T + b with W = weight * row_scale in x's dtype; x is not quantized.
-at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight,
-                          const at::Tensor& row_scale, const at::Tensor& bias);
+at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer);
 
 namespace reference {
-Int8Rows quantize_activations(const at::Tensor& x);
-at::Tensor int8_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& row_scale,
-                       const at::Tensor& bias);
+Int8Rows quantize_to_int8(const at::Tensor& x);
+at::Tensor pack_int8(const at::Tensor& weight);
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer);
 }  // namespace reference
 
 }  // namespace i1

@@ -33,20 +33,25 @@ float largest_magnitude(const T* x, size_t n) {
 template <class T>
 void quantize(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
   const auto n = static_cast<size_t>(a.K);
+  const auto padded = static_cast<size_t>(kernels::num_groups(a.K) * kernels::kGroupDepth);
   const size_t L = hn::Lanes(Floats());
   for (int64_t r = begin; r < end; ++r) {
     const T* x = static_cast<const T*>(a.x) + r * a.stride;
-    int8_t* values = a.values + r * a.K;
+    int8_t* values = a.values + r * padded;
+    std::memset(values + n, 0, padded - n);
     const float most = largest_magnitude(x, n);
     if (!(most >= kSmallestRow)) {
       std::memset(values, 0, n);
       a.scale[r] = std::isnan(most) ? most : 0;
+      a.sum[r] = 0;
       continue;
     }
     a.scale[r] = most / kLargest;
     const Vector factor = set(kLargest / most);
+    auto sum = hn::Zero(SignedBits());
     for_each_vector(n, [&](auto lanes, size_t i) HWY_ATTR {
       const auto whole = hn::NearestInt(hn::Mul(lanes.load(x + i), factor));
+      sum = hn::Add(sum, whole);
       const auto bytes = hn::DemoteTo(Bytes(), whole);
       if (i + L <= n) {
         hn::StoreU(bytes, Bytes(), values + i);
@@ -56,31 +61,7 @@ void quantize(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
         std::memcpy(values + i, buffer, n - i);
       }
     });
-  }
-}
-
-// y = sums (row_scale scale) + bias, in float32.
-template <class T>
-void dequantize(const kernels::DequantizeRows& a, int64_t begin, int64_t end) {
-  const auto n = static_cast<size_t>(a.F);
-  const size_t L = hn::Lanes(Floats());
-  const T* bias = static_cast<const T*>(a.bias);
-  for (int64_t r = begin; r < end; ++r) {
-    const int32_t* sums = a.sums + r * a.F;
-    T* y = static_cast<T*>(a.y) + r * a.y_stride;
-    const Vector row_scale = set(a.row_scale[r]);
-    for_each_vector(n, [&](auto lanes, size_t i) HWY_ATTR {
-      hn::Vec<SignedBits> sum;
-      if (i + L <= n) {
-        sum = hn::LoadU(SignedBits(), sums + i);
-      } else {
-        HWY_ALIGN int32_t buffer[HWY_MAX_BYTES / sizeof(int32_t)] = {};
-        std::memcpy(buffer, sums + i, (n - i) * sizeof(int32_t));
-        sum = hn::Load(SignedBits(), buffer);
-      }
-      const Vector factor = hn::Mul(row_scale, lanes.load(a.scale + i));
-      lanes.store(hn::MulAdd(hn::ConvertTo(Floats(), sum), factor, lanes.load(bias + i)), y + i);
-    });
+    a.sum[r] = hn::GetLane(hn::SumOfLanes(SignedBits(), sum));
   }
 }
 
@@ -91,23 +72,14 @@ void quantize_rows(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
                                         : quantize<c10::BFloat16>(a, begin, end);
 }
 
-void dequantize_rows(const kernels::DequantizeRows& a, int64_t begin, int64_t end) {
-  a.element == kernels::Element::kFloat ? dequantize<float>(a, begin, end)
-                                        : dequantize<c10::BFloat16>(a, begin, end);
-}
-
 }  // namespace i1::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace i1 {
 HWY_EXPORT(quantize_rows);
-HWY_EXPORT(dequantize_rows);
 void kernels::quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(quantize_rows)(op, begin, end);
-}
-void kernels::dequantize_rows_cpu(const DequantizeRows& op, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(dequantize_rows)(op, begin, end);
 }
 }  // namespace i1
 #endif

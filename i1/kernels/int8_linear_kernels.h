@@ -5,19 +5,29 @@
 
 namespace i1::kernels {
 
+/// How int8 weights lie in memory: panels of 32 outputs, and in a panel for every 4 inputs the 32
+/// groups of 4 bytes that one instruction multiplies. (panels, groups, 32, 4)
+constexpr int64_t kPanelColumns = 32, kGroupDepth = 4;
+constexpr int64_t num_panels(int64_t out) { return (out + kPanelColumns - 1) / kPanelColumns; }
+constexpr int64_t num_groups(int64_t in) { return (in + kGroupDepth - 1) / kGroupDepth; }
+
 struct QuantizeRows {
   const void* x;  ///< (rows, K), rows stride apart
   int64_t stride, rows, K;
-  int8_t* values;  ///< (rows, K) contiguous
+  int8_t* values;  ///< (rows, 4 num_groups(K)) contiguous; zeros behind K
   float* scale;    ///< (rows)
+  int32_t* sum;    ///< (rows) of the values
   Element element;
 };
 
-struct DequantizeRows {
-  const int32_t* sums;             ///< (rows, F) contiguous
-  const float *row_scale, *scale;  ///< (rows) and (F)
-  const void* bias;                ///< (F) of the element's type
-  int64_t rows, F;
+struct Int8Product {
+  const int8_t* x;        ///< (rows, 4 groups) contiguous
+  const float* x_scale;   ///< (rows)
+  const int32_t* x_sum;   ///< (rows)
+  const uint8_t* panels;  ///< (num_panels(F), groups, 32, 4): the weights + 128
+  const float* scale;     ///< (F)
+  const void* bias;       ///< (F) of the element's type
+  int64_t rows, groups, F;
   void* y;  ///< (rows, F), rows y_stride apart
   int64_t y_stride;
   Element element;
@@ -25,6 +35,14 @@ struct DequantizeRows {
 
 /// Rows [begin, end).
 void quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end);
-void dequantize_rows_cpu(const DequantizeRows& op, int64_t begin, int64_t end);
+
+/// What the products below need of the processor.
+bool has_vnni();
+bool has_avx2();
+
+/// Panels [begin, end) of y = (x w^T) (x_scale scale) + bias, sums exact, the rest in float32. Both
+/// give the same bits.
+void int8_product_vnni(const Int8Product& op, int64_t begin, int64_t end);
+void int8_product_avx2(const Int8Product& op, int64_t begin, int64_t end);
 
 }  // namespace i1::kernels

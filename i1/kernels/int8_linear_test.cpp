@@ -1,5 +1,7 @@
 #include "i1/kernels/int8_linear.h"
 
+#include "i1/kernels/dispatch.h"
+#include "i1/kernels/int8_linear_kernels.h"
 #include "i1/kernels/kernel_testing.h"
 
 namespace i1 {
@@ -8,28 +10,51 @@ namespace {
 using namespace i1::testing;
 
 struct Layer {
-  at::Tensor weight, row_scale, bias;
+  at::Tensor weight, panels, row_scale, bias;
+
+  operator Int8Weights() const { return {panels, row_scale, bias}; }
 };
 
 Layer random_layer(int64_t in, int64_t out, at::ScalarType dtype = at::kFloat) {
-  return {at::randint(-127, 128, {out, in}, at::kChar), at::rand({out}) * 0.01 + 0.001,
-          at::randn({out}).to(dtype)};
+  const at::Tensor weight = at::randint(-127, 128, {out, in}, at::kChar);
+  return {weight, pack_int8(weight), at::rand({out}) * 0.01 + 0.001, at::randn({out}).to(dtype)};
 }
 
-at::Tensor fused(const at::Tensor& x, const Layer& layer) {
-  return int8_linear(x, layer.weight, layer.row_scale, layer.bias);
-}
+at::Tensor fused(const at::Tensor& x, const Layer& layer) { return int8_linear(x, layer); }
 
 at::Tensor twin(const at::Tensor& x, const Layer& layer) {
-  return reference::int8_linear(x, layer.weight, layer.row_scale, layer.bias);
+  return reference::int8_linear(x, layer);
 }
 
-TEST(QuantizeActivations, EqualsItsTwinAtTheEdgesOfTheVectorWidth) {
+// With the named instruction, whatever the processor would choose.
+using Product = void (*)(const kernels::Int8Product&, int64_t, int64_t);
+at::Tensor product(const at::Tensor& x, const Layer& layer, Product run) {
+  const Int8Rows rows = reference::quantize_to_int8(x);
+  const int64_t N = x.size(0), F = layer.row_scale.size(0), G = layer.panels.size(1);
+  const at::Tensor values = at::constant_pad_nd(rows.values, {0, 4 * G - x.size(1)}).contiguous();
+  const at::Tensor sums = values.sum(1, false, at::kInt), y = at::empty({N, F}, x.options());
+  run({.x = values.const_data_ptr<int8_t>(),
+       .x_scale = rows.scale.const_data_ptr<float>(),
+       .x_sum = sums.const_data_ptr<int32_t>(),
+       .panels = layer.panels.const_data_ptr<uint8_t>(),
+       .scale = layer.row_scale.const_data_ptr<float>(),
+       .bias = layer.bias.const_data_ptr(),
+       .rows = N,
+       .groups = G,
+       .F = F,
+       .y = y.mutable_data_ptr(),
+       .y_stride = F,
+       .element = kernels::element_of(x)},
+      0, layer.panels.size(0));
+  return y;
+}
+
+TEST(QuantizeToInt8, EqualsItsTwinAtTheEdgesOfTheVectorWidth) {
   for_each_target([] {
     for (const int64_t K : edge_widths()) {
       for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
         const at::Tensor x = (at::randn({7, K}) * 3).to(dtype);
-        const Int8Rows ours = quantize_activations(x), plain = reference::quantize_activations(x);
+        const Int8Rows ours = quantize_to_int8(x), plain = reference::quantize_to_int8(x);
         EXPECT_TRUE(at::equal(ours.values, plain.values)) << K;
         EXPECT_TRUE(at::equal(ours.scale, plain.scale)) << K;
       }
@@ -37,10 +62,10 @@ TEST(QuantizeActivations, EqualsItsTwinAtTheEdgesOfTheVectorWidth) {
   });
 }
 
-TEST(QuantizeActivations, IsOffByHalfAStepAtMostAndUsesTheWholeRange) {
+TEST(QuantizeToInt8, IsOffByHalfAStepAtMostAndUsesTheWholeRange) {
   for_each_target([] {
     const at::Tensor x = at::randn({50, 100});
-    const Int8Rows rows = quantize_activations(x);
+    const Int8Rows rows = quantize_to_int8(x);
     const at::Tensor error = (rows.values * rows.scale.unsqueeze(1) - x).abs();
     const at::Tensor step = rows.scale.unsqueeze(1);
     EXPECT_TRUE((error <= step * (0.5 + 127 * kEpsilon)).all().item<bool>());
@@ -48,7 +73,7 @@ TEST(QuantizeActivations, IsOffByHalfAStepAtMostAndUsesTheWholeRange) {
   });
 }
 
-TEST(QuantizeActivations, RowsOfZerosStayAndRowsThatAreNotFiniteSayIt) {
+TEST(QuantizeToInt8, RowsOfZerosStayAndRowsThatAreNotFiniteSayIt) {
   for_each_target([] {
     const float infinity = std::numeric_limits<float>::infinity();
     for (const int64_t K : {3, 40}) {
@@ -57,7 +82,7 @@ TEST(QuantizeActivations, RowsOfZerosStayAndRowsThatAreNotFiniteSayIt) {
       x[1].fill_(1e-38f);
       x[2][K - 1] = std::nanf("");
       x[3][0] = -infinity;
-      const Int8Rows rows = quantize_activations(x);
+      const Int8Rows rows = quantize_to_int8(x);
       EXPECT_EQ(rows.scale[0].item<float>(), 0);
       EXPECT_EQ(rows.scale[1].item<float>(), 0);
       EXPECT_TRUE(std::isnan(rows.scale[2].item<float>()));
@@ -87,8 +112,9 @@ TEST(Int8Linear, Bfloat16IsRoundedOnce) {
   for_each_target([] {
     const Layer layer = random_layer(288, 100, at::kBFloat16);
     const at::Tensor x = at::randn({33, 288}).to(at::kBFloat16);
+    const at::Tensor wide_bias = layer.bias.to(at::kFloat);
     const at::Tensor exact =
-        twin(x.to(at::kFloat), {layer.weight, layer.row_scale, layer.bias.to(at::kFloat)});
+        reference::int8_linear(x.to(at::kFloat), {layer.panels, layer.row_scale, wide_bias});
     const double unit = exact.abs().max().item<double>() * 0x1p-8;
     expect_near(fused(x, layer), exact, unit);
   });
@@ -111,8 +137,7 @@ TEST(Int8Linear, WithoutInt8ProductsTheWeightsAreWidened) {
     const at::Tensor weight = layer.weight.to(at::kDouble) * layer.row_scale.unsqueeze(1);
     const at::Tensor exact = at::linear(x.to(at::kDouble), weight, layer.bias.to(at::kDouble));
     const at::Tensor plain = at::linear(x, weight.to(dtype), layer.bias);
-    expect_as_good_as(widened_linear(x, layer.weight, layer.row_scale, layer.bias), plain, exact,
-                      2);
+    expect_as_good_as(widened_linear(x, layer), plain, exact, 2);
   }
 }
 
@@ -126,27 +151,70 @@ TEST(Int8Linear, ARowDependsOnThatRowAlone) {
   }
 }
 
-TEST(Int8Linear, WritesIntoRowsThatAreApartAndTakesAnyShape) {
+TEST(Int8Linear, EveryInstructionGivesTheSameBits) {
+  if (!kernels::has_avx2()) GTEST_SKIP() << "no AVX2: int8_linear widens its weights";
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const int64_t rows : {1, 2, 3, 11, 12, 13, 24, 59}) {
+      for (const int64_t out : {1, 15, 16, 17, 31, 32, 33, 96}) {
+        const Layer layer = random_layer(130, out, dtype);
+        const at::Tensor x = (at::randn({rows, 130}) * 3).to(dtype), y = fused(x, layer);
+        EXPECT_TRUE(at::equal(product(x, layer, &kernels::int8_product_avx2), y));
+        if (!kernels::has_vnni()) continue;
+        EXPECT_TRUE(at::equal(product(x, layer, &kernels::int8_product_vnni), y));
+      }
+    }
+  }
+}
+
+// The deepest product that is allowed, with the largest values.
+TEST(Int8Linear, TheLargestSumsDoNotOverflow) {
+  constexpr int64_t kDepth = 1 << 16;
+  const at::Tensor weight = at::full({3, kDepth}, 127, at::kChar);
+  const Layer layer{weight, pack_int8(weight), at::ones({3}), at::zeros({3})};
+  const at::Tensor y = fused(at::ones({2, kDepth}), layer);
+  EXPECT_TRUE(at::allclose(y, at::full({2, 3}, 127.0f * kDepth), 1e-6));
+  EXPECT_THROW(pack_int8(at::zeros({1, kDepth + 1}, at::kChar)), c10::Error);
+}
+
+TEST(Int8Linear, PackingKeepsEveryWeight) {
+  for (const int64_t out : {1, 31, 32, 33, 70}) {
+    for (const int64_t in : {1, 3, 4, 5, 100}) {
+      const at::Tensor weight = at::randint(-128, 128, {out, in}, at::kChar);
+      const at::Tensor panels = pack_int8(weight);
+      EXPECT_TRUE(at::equal(panels, reference::pack_int8(weight)));
+      EXPECT_TRUE(at::equal(unpack_int8(panels, out, in), weight));
+    }
+  }
+}
+
+TEST(Int8Linear, TakesAnyShape) {
   const Layer layer = random_layer(20, 9);
-  const at::Tensor x = at::randn({2, 3, 20});
-  const at::Tensor y = fused(x, layer);
+  const at::Tensor x = at::randn({2, 3, 20}), y = fused(x, layer);
   EXPECT_EQ(y.sizes(), (at::IntArrayRef{2, 3, 9}));
-  at::Tensor wide = at::zeros({6, 12});
-  at::Tensor part = wide.narrow(1, 2, 9);
-  int8_linear_out(part, x.flatten(0, 1), layer.weight, layer.row_scale, layer.bias);
-  EXPECT_TRUE(at::equal(part, y.flatten(0, 1)));
-  EXPECT_EQ(wide.narrow(1, 0, 2).abs().sum().item<float>(), 0);
-  EXPECT_EQ(wide.narrow(1, 11, 1).abs().sum().item<float>(), 0);
+  EXPECT_TRUE(at::equal(y.flatten(0, 1), fused(x.flatten(0, 1), layer)));
   EXPECT_EQ(fused(at::empty({0, 20}), layer).sizes(), (at::IntArrayRef{0, 9}));
 }
 
+TEST(JointInt8Linear, EachPartGoesThroughItsOwnWeights) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Layer image = random_layer(100, 72, dtype), text = random_layer(100, 72, dtype);
+    const at::Tensor x = at::randn({40, 100}).to(dtype);
+    for (const int64_t M : {0, 1, 25, 40}) {
+      const at::Tensor y = joint_int8_linear(x, M, image, text);
+      EXPECT_TRUE(at::equal(y.narrow(0, 0, M), fused(x.narrow(0, 0, M), image)));
+      EXPECT_TRUE(at::equal(y.narrow(0, M, 40 - M), fused(x.narrow(0, M, 40 - M), text)));
+    }
+  }
+}
+
 TEST(Int8Linear, RefusesWhatDoesNotFit) {
-  const Layer layer = random_layer(20, 9);
-  EXPECT_THROW(fused(at::randn({4, 21}), layer), c10::Error);
+  const Layer layer = random_layer(20, 9), other = random_layer(20, 10);
+  EXPECT_THROW(fused(at::randn({4, 25}), layer), c10::Error);
   EXPECT_THROW(fused(at::randn({4, 20}).to(at::kBFloat16), layer), c10::Error);
-  EXPECT_THROW(
-      int8_linear(at::randn({4, 20}), layer.weight.to(at::kFloat), layer.row_scale, layer.bias),
-      c10::Error);
+  EXPECT_THROW(int8_linear(at::randn({4, 20}), {layer.weight, layer.row_scale, layer.bias}),
+               c10::Error);
+  EXPECT_THROW(joint_int8_linear(at::randn({4, 20}), 5, layer, layer), c10::Error);
+  EXPECT_THROW(joint_int8_linear(at::randn({4, 20}), 2, layer, other), c10::Error);
 }
 
 }  // namespace

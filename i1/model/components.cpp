@@ -42,7 +42,7 @@ Ffn make_ffn(const ModelConfig& config) {
 }
 
 at::Tensor apply(const Linear& linear, const at::Tensor& x) {
-  if (linear.row_scale) return int8_linear(x, linear.weight, *linear.row_scale, linear.bias);
+  if (linear.row_scale) return int8_linear(x, {linear.weight, *linear.row_scale, linear.bias});
   return i1::linear(x, linear.weight, linear.bias);
 }
 
@@ -67,15 +67,8 @@ at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
 at::Tensor apply_joint(const Linear& image, const Linear& text, const at::Tensor& x,
                        int64_t num_image_rows) {
   if (image.row_scale && text.row_scale) {
-    at::Tensor y = at::empty({x.size(0), image.weight.size(0)}, x.options());  // (N, out)
-    const auto apply_part = [&](const Linear& linear, int64_t begin, int64_t count) {
-      at::Tensor part = y.narrow(0, begin, count);
-      int8_linear_out(part, x.narrow(0, begin, count), linear.weight, *linear.row_scale,
-                      linear.bias);
-    };
-    apply_part(image, 0, num_image_rows);
-    apply_part(text, num_image_rows, x.size(0) - num_image_rows);
-    return y;
+    return joint_int8_linear(x, num_image_rows, {image.weight, *image.row_scale, image.bias},
+                             {text.weight, *text.row_scale, text.bias});
   }
   return joint_linear(x, num_image_rows, image.weight, image.bias, text.weight, text.bias);
 }

@@ -16,9 +16,10 @@ namespace i1 {
 
 constexpr double kNormEps = 1e-6;
 
-/// A weight of int8 comes with a factor a row: weight ~ values * row_scale (kernels/int8_linear.h).
+/// A weight of int8 is packed as pack_int8 does (kernels/int8_linear.h) and comes with a factor a
+/// row.
 struct Linear {
-  at::Tensor weight;                    ///< (out, in)
+  at::Tensor weight;                    ///< (out, in), or packed
   std::optional<at::Tensor> row_scale;  ///< (out) float32
   at::Tensor bias;                      ///< (out)
 

@@ -96,19 +96,6 @@ void put(StoredTensors& target, const std::string& key, const StoredTensor& sour
   }
 }
 
-// The source must be a whole model of its config: what it lacks, or has too much, is named before
-// anything is written.
-void check_source(const OpenBackbone& source) {
-  TensorMap shapes;
-  for (const auto& [key, tensor] : source.tensors) {
-    check_user(at::isFloatingType(tensor.info.dtype), source.where, ": tensor \"", key, "\" is ",
-               tensor.info.dtype, ", expected floating-point numbers");
-    shapes[key] =
-        at::empty(tensor.info.shape, at::TensorOptions(tensor.info.dtype).device(at::kMeta));
-  }
-  load_dual_stream(source.config, shapes, source.where);
-}
-
 // The target's place.
 
 bool is_inside(const fs::path& path, const fs::path& folder) {
@@ -240,7 +227,7 @@ ConvertPlan plan_convert(const OpenBackbone& source, const fs::path& source_path
   plan.target = target.has_filename() ? target : target.parent_path();
   choose_format(plan, options);
   check_target(plan, source_path);
-  check_source(source);
+  check_tensors(source);
   plan.config = source.config;
   plan.max_shard_bytes = options.max_shard_bytes > 0 ? options.max_shard_bytes : kDefaultShardBytes;
   const Kind* kind = find_kind(options.dtype);

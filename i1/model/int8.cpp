@@ -1,6 +1,6 @@
 #include "i1/model/int8.h"
 
-#include "i1/io/row_scales.h"
+#include "i1/kernels/int8_linear.h"
 
 namespace i1 {
 namespace {
@@ -21,9 +21,15 @@ void for_each_linear(T& object, const Visit& visit) {
 
 void quantize(Linear& layer) {
   if (layer.row_scale) return;
-  const auto [values, scale] = quantize_rows(layer.weight.to(at::kFloat));
-  layer.weight = values;
-  layer.row_scale = scale;
+  if (layer.weight.is_meta()) {
+    const at::Tensor values = layer.weight.to(at::kChar);
+    layer.row_scale = make_tensor({values.size(0)});
+    layer.weight = pack_int8(values);
+    return;
+  }
+  const Int8Rows rows = quantize_to_int8(layer.weight);
+  layer.weight = pack_int8(rows.values);
+  layer.row_scale = rows.scale;
 }
 
 }  // namespace
@@ -33,12 +39,6 @@ void quantize_blocks(DualStream& model) {
   for_each_linear(model.mid_block, quantize);
   for_each_linear(model.out_blocks, quantize);
   for_each_linear(model.blocks, quantize);
-}
-
-bool is_block_matrix(const std::string& key) {
-  const bool is_in_block = key.starts_with("in_blocks.") || key.starts_with("mid_block.") ||
-                           key.starts_with("out_blocks.") || key.starts_with("blocks.");
-  return is_in_block && key.ends_with(".weight");
 }
 
 }  // namespace i1

@@ -10,7 +10,4 @@ namespace i1 {
 /// that are int8 already are left as they are.
 void quantize_blocks(DualStream& model);
 
-/// Whether quantize_blocks turns the tensor of this name to int8.
-bool is_block_matrix(const std::string& key);
-
 }  // namespace i1

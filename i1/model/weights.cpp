@@ -1,5 +1,6 @@
 #include "i1/model/weights.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -134,7 +135,11 @@ bool read_config(ModelConfig& config, const fs::path& path, const json& values) 
 DualStream load_dual_stream(const ModelConfig& config, const TensorMap& tensors,
                             const std::string& where) {
   check_model_config(config, where);
-  DualStream model = make_dual_stream(config);
+  return load_dual_stream(make_dual_stream(config), tensors, where);
+}
+
+DualStream load_dual_stream(DualStream model, const TensorMap& tensors, const std::string& where) {
+  const ModelConfig config = model.config;
   if (!any_key(tensors, "t_embedder.")) model.t_embedder.reset();
   TensorMap fitting = tensors;
   const bool has_unused = std::any_of(tensors.begin(), tensors.end(), [&](const auto& item) {
@@ -148,7 +153,7 @@ DualStream load_dual_stream(const ModelConfig& config, const TensorMap& tensors,
                         c10::elementSize(stored->second.scalar_type()) >= sizeof(float);
       if (!fits) fitting[key] = tensor;
     } else if (!is_there && !has_unused && is_unused(key, config)) {
-      fitting[key] = at::zeros(tensor.sizes(), at::kFloat);
+      fitting[key] = at::zeros(tensor.sizes(), tensor.scalar_type());
     }
   });
   load_fields(model, "", fitting, where);
@@ -180,7 +185,7 @@ OpenBackbone open_backbone(const fs::path& path, WeightsSide side) {
              sides[1].prefix);
   OpenBackbone backbone{file.where, file.format, {}, below(file.tensors, found->prefix)};
   StoredTensors& tensors = backbone.tensors;
-  restore_quantized(tensors, file.where);
+  backbone.int8_pairs = restore_quantized(tensors, file.where);
   if (found->is_jax) tensors = from_jax_names(tensors, "");
   const bool has_config = read_config(backbone.config, path, file.values);
   infer_switches(backbone.config, tensors, file.where);
@@ -189,6 +194,17 @@ OpenBackbone open_backbone(const fs::path& path, WeightsSide side) {
     infer_resolution(backbone.config, tensors);
   }
   return backbone;
+}
+
+void check_tensors(const OpenBackbone& backbone) {
+  TensorMap shapes;
+  for (const auto& [key, tensor] : backbone.tensors) {
+    const auto& [dtype, shape] = tensor.info;
+    check_user(at::isFloatingType(dtype), backbone.where, ": tensor \"", key, "\" is ", dtype,
+               ", expected floating-point numbers");
+    shapes[key] = at::empty(shape, at::TensorOptions(dtype).device(at::kMeta));
+  }
+  load_dual_stream(backbone.config, shapes, backbone.where);
 }
 
 StoredBackbone read_backbone(const fs::path& path, WeightsSide side) {
@@ -238,7 +254,7 @@ DualStream compute_copy(const DualStream& model, at::ScalarType dtype, at::Devic
   DualStream copy = model;
   for_each_tensor(copy, "", [&](const std::string& key, at::Tensor& tensor) {
     at::ScalarType kept = stays_float32(key) ? at::kFloat : dtype;
-    if (tensor.scalar_type() == at::kChar) kept = at::kChar;  // its float32 scales stand beside it
+    if (tensor.scalar_type() == at::kByte) kept = at::kByte;  // its float32 scales stand beside it
     tensor = tensor.to(device, kept).contiguous();
   });
   return copy;

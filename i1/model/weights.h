@@ -17,6 +17,9 @@ constexpr const char* kConfigKey = "i1.config";
 DualStream load_dual_stream(const ModelConfig& config, const TensorMap& tensors,
                             const std::string& where);
 
+/// The same into `shapes`, a model on the meta device whose layers may be int8 (quantize_blocks).
+DualStream load_dual_stream(DualStream shapes, const TensorMap& tensors, const std::string& where);
+
 /// Weights of one side of a JAX checkpoint ("params_ema/", "params/") in PyTorch names: blocks
 /// sorted into in, mid and out, kernels transposed. `depth` and `use_long_skip` come from the keys.
 TensorMap from_jax_names(const TensorMap& tensors, const std::string& prefix);
@@ -36,6 +39,7 @@ struct OpenBackbone {
   std::string where, format;  ///< as of WeightsFile
   ModelConfig config;
   StoredTensors tensors;  ///< PyTorch names; pairs of int8 and row_scale, and blocks, as float32
+  StoredTensors int8_pairs = {};  ///< those pairs as they are stored
 };
 
 /// Opens one side of a checkpoint of any kind: PyTorch .pt (full or lean), JAX .npz (with or
@@ -46,6 +50,10 @@ struct OpenBackbone {
 /// where there is none, follows from keys and shapes; from the position table, without config, the
 /// resolution. Throws UserError (file, key, found, expected).
 OpenBackbone open_backbone(const std::filesystem::path& path, WeightsSide side = WeightsSide::kEma);
+
+/// Throws UserError (key, found, expected, nearest) unless the tensors are a whole model of the
+/// config. Reads no value.
+void check_tensors(const OpenBackbone& backbone);
 
 /// The same with every value.
 StoredBackbone read_backbone(const std::filesystem::path& path,

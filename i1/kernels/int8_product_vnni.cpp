@@ -1,0 +1,143 @@
+// The int8 product by the instruction VPDPBUSD, which adds four products of an unsigned and a
+// signed byte to each of 16 sums. Weights are the unsigned ones, w + 128; what that adds to a sum,
+// 128 times the sum of the row of x, is where the sum starts from, so it costs nothing.
+//
+// A tile is 12 rows by one panel of 32 columns: 24 registers of sums, 2 of weights, and the bytes
+// of x broadcast from memory. Tiles run through the whole depth, so no sum is ever stored. Rows are
+// taken in blocks that stay in the second-level cache while the panels go by.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
+#endif
+#include <hwy/highway.h>
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "i1/kernels/int8_linear_kernels.h"
+
+#if HWY_ARCH_X86
+
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+namespace i1::kernels {
+namespace {
+
+constexpr int kTileRows = 12, kLanes = 16;
+constexpr int64_t kCacheBytes = 384 << 10;
+
+inline __m512 load(const float* p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
+
+// A bfloat16 is the upper half of a float32.
+inline __m512 load(const uint16_t* p, __mmask16 mask) {
+  const __m256i halves = _mm256_maskz_loadu_epi16(mask, p);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+inline void store(float* p, __mmask16 mask, __m512 v) { _mm512_mask_storeu_ps(p, mask, v); }
+
+// To the nearest, ties to even; a NaN stays one.
+inline void store(uint16_t* p, __mmask16 mask, __m512 v) {
+  const __m512i u = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  const __m512i kept = _mm512_mask_blend_epi32(nan, rounded, _mm512_set1_epi32(0x7FC0));
+  _mm256_mask_storeu_epi16(p, mask, _mm512_cvtepi32_epi16(kept));
+}
+
+// The first `n` of 16 lanes.
+inline __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>((1u << std::clamp<int64_t>(n, 0, kLanes)) - 1);
+}
+
+// The sum with the four products of each lane. Not by the intrinsic: GCC 12 copies every sum around
+// it, which takes twice the time.
+HWY_INLINE __m512i add_products(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
+  return sum;
+}
+
+// 16 columns of a tile, from exact sums to the layer's result.
+template <class T, int R>
+HWY_INLINE void finish(const Int8Product& a, int64_t row, int64_t column,
+                       const __m512i (&sums)[R]) {
+  const __mmask16 mask = first_lanes(a.F - column);
+  if (mask == 0) return;
+  const __m512 scale = load(a.scale + column, mask);
+  const __m512 bias = load(static_cast<const T*>(a.bias) + column, mask);
+  T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const __m512 factor = _mm512_mul_ps(_mm512_set1_ps(a.x_scale[row + r]), scale);
+    store(y + r * a.y_stride, mask, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r]), factor, bias));
+  }
+}
+
+template <class T, int R>
+void tile(const Int8Product& a, int64_t row, int64_t panel) {
+  const int64_t depth = a.groups * kGroupDepth;
+  const int8_t* x = a.x + row * depth;
+  const uint8_t* w = a.panels + panel * kPanelColumns * depth;
+  __m512i left[R], right[R];  // 16 columns each
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) left[r] = right[r] = _mm512_set1_epi32(-128 * a.x_sum[row + r]);
+  for (int64_t group = 0; group < a.groups; ++group) {
+    const __m512i w_left = _mm512_loadu_si512(w), w_right = _mm512_loadu_si512(w + 64);
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+      int32_t bytes;
+      std::memcpy(&bytes, x + r * depth, sizeof bytes);
+      const __m512i four = _mm512_set1_epi32(bytes);
+      left[r] = add_products(left[r], w_left, four);
+      right[r] = add_products(right[r], w_right, four);
+    }
+    x += kGroupDepth;
+    w += kPanelColumns * kGroupDepth;
+  }
+  finish<T>(a, row, panel * kPanelColumns, left);
+  finish<T>(a, row, panel * kPanelColumns + kLanes, right);
+}
+
+// Fewer rows than a tile has.
+template <class T, int R = kTileRows - 1>
+void last_tile(const Int8Product& a, int64_t row, int64_t panel, int64_t rows) {
+  if (rows == R) return tile<T, R>(a, row, panel);
+  if constexpr (R > 1) last_tile<T, R - 1>(a, row, panel, rows);
+}
+
+template <class T>
+void product(const Int8Product& a, int64_t begin, int64_t end) {
+  const int64_t fit = kCacheBytes / std::max<int64_t>(1, a.groups * kGroupDepth) / kTileRows;
+  const int64_t block = std::max<int64_t>(1, fit) * kTileRows;
+  for (int64_t first = 0; first < a.rows; first += block) {
+    const int64_t last = std::min(a.rows, first + block);
+    for (int64_t panel = begin; panel < end; ++panel) {
+      int64_t row = first;
+      for (; row + kTileRows <= last; row += kTileRows) tile<T, kTileRows>(a, row, panel);
+      if (row < last) last_tile<T>(a, row, panel, last - row);
+    }
+  }
+}
+
+}  // namespace
+
+void int8_product_vnni(const Int8Product& op, int64_t begin, int64_t end) {
+  op.element == Element::kFloat ? product<float>(op, begin, end)
+                                : product<uint16_t>(op, begin, end);
+}
+
+}  // namespace i1::kernels
+HWY_POP_ATTRIBUTES
+
+bool i1::kernels::has_vnni() {
+  return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+#else
+
+bool i1::kernels::has_vnni() { return false; }
+void i1::kernels::int8_product_vnni(const Int8Product&, int64_t, int64_t) {}
+
+#endif
