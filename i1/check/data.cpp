@@ -2,7 +2,7 @@
 
 #include "i1/check/data_cases.h"
 #include "i1/check/golden_files.h"
-#include "i1/data/digest.h"
+#include "i1/core/digest.h"
 
 namespace i1 {
 namespace {

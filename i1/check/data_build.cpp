@@ -1,9 +1,9 @@
 #include <numeric>
 
 #include "i1/check/data_cases.h"
+#include "i1/core/digest.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
-#include "i1/data/digest.h"
 #include "i1/data/example.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/yfcc.h"

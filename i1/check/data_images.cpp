@@ -6,9 +6,9 @@
 
 #include "i1/check/data_cases.h"
 #include "i1/check/golden_files.h"
+#include "i1/core/digest.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
-#include "i1/data/digest.h"
 #include "i1/data/transform.h"
 #include "i1/vae/vae.h"
 

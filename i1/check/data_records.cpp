@@ -4,10 +4,10 @@
 
 #include "i1/check/data_cases.h"
 #include "i1/check/golden_files.h"
+#include "i1/core/digest.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/random.h"
-#include "i1/data/digest.h"
 #include "i1/data/example.h"
 #include "i1/data/mixing.h"
 #include "i1/data/split.h"

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "i1/core/digest.h"
 #include "i1/core/error.h"
-#include "i1/data/digest.h"
 #include "i1/data/split.h"
 #include "i1/data/subset.h"
 #include "i1/data/yfcc.h"

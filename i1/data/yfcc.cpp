@@ -1,6 +1,6 @@
 #include "i1/data/yfcc.h"
 
-#include "i1/data/digest.h"
+#include "i1/core/digest.h"
 
 namespace i1 {
 namespace {

@@ -1,4 +1,4 @@
-#include "i1/data/digest.h"
+#include "i1/core/digest.h"
 
 #include <openssl/evp.h>
 
