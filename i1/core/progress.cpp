@@ -7,10 +7,12 @@
 
 namespace i1 {
 
-Progress::Progress(std::string what, int64_t total, std::string unit, double quiet_seconds)
+Progress::Progress(std::string what, int64_t total, std::string unit, double quiet_seconds,
+                   int64_t before)
     : what_(std::move(what)),
       unit_(std::move(unit)),
       total_(total),
+      before_(before),
       is_terminal_(::isatty(STDERR_FILENO) != 0),
       interval_seconds_(is_terminal_ ? 0.2 : quiet_seconds),
       begin_(Clock::now()),
@@ -30,7 +32,8 @@ void Progress::update(int64_t done, const std::string& detail) {
 }
 
 void Progress::print(int64_t done, const std::string& detail, double elapsed_seconds) {
-  const double rate = elapsed_seconds > 0 ? static_cast<double>(done) / elapsed_seconds : 0;
+  const double rate =
+      elapsed_seconds > 0 ? static_cast<double>(done - before_) / elapsed_seconds : 0;
   const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
   std::fprintf(stderr, "%s%s: %ld of %ld %s, %.3g a second, %s left%s%s%s",
                is_terminal_ ? "\r" : "", what_.c_str(), static_cast<long>(done),

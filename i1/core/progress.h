@@ -8,10 +8,12 @@ namespace i1 {
 
 /// One line of progress on standard error: what, how many of how many, rate, time left. On a
 /// terminal the line is redrawn in place, at most five times a second; elsewhere a line is printed
-/// every `quiet_seconds`. Silent where `total` is 1 or less.
+/// every `quiet_seconds`. Silent where `total` is 1 or less. `before`: of `total`, what was done
+/// before this process began; it counts as done and not for the rate.
 class Progress {
  public:
-  Progress(std::string what, int64_t total, std::string unit, double quiet_seconds = 30);
+  Progress(std::string what, int64_t total, std::string unit, double quiet_seconds = 30,
+           int64_t before = 0);
   ~Progress();  ///< ends the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -24,7 +26,7 @@ class Progress {
   void print(int64_t done, const std::string& detail, double elapsed_seconds);
 
   const std::string what_, unit_;
-  const int64_t total_;
+  const int64_t total_, before_;
   const bool is_terminal_;
   const double interval_seconds_;
   const Clock::time_point begin_;
