@@ -28,6 +28,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"generate", "prompts to PNG", i1::run_generate},
+    {"download", "published weights, with resume and checks", i1::run_download},
     {"inspect", "what a picture or a file of weights holds", i1::run_inspect},
     {"convert", "a model's weights in another format or type", i1::run_convert},
     {"data", "build training data", i1::run_data},

@@ -4,6 +4,7 @@
 
 #include "i1/core/config.h"
 #include "i1/core/files.h"
+#include "i1/core/models_folder.h"
 #include "i1/io/row_scales.h"
 #include "i1/io/weights_file.h"
 #include "i1/model/inference.h"
@@ -74,7 +75,8 @@ Bundle load_files(const ModelFiles& files, const fs::path& program_folder, at::D
     try {
       return find_weights(given.empty() ? name : given, program_folder);
     } catch (const UserError& error) {
-      throw UserError(concat(flag, " ", error.what(), "; ", files.model, " is a backbone alone"));
+      throw UserError(concat(flag, " ", error.what(), "; ", files.model, " is a backbone alone",
+                             given.empty() ? concat("; i1 download ", name, " fetches it") : ""));
     }
   };
   const fs::path text_encoder = find(files.text_encoder, "--text-encoder", "t5gemma-2b");
@@ -112,7 +114,9 @@ fs::path find_weights(const std::string& name, const fs::path& program_folder) {
        folder = folder.parent_path()) {
     if (fs::exists(folder / "weights" / name)) return folder / "weights" / name;
   }
-  throw UserError(concat(name, ": no such file or folder, and not in weights/ either"));
+  if (fs::exists(models_folder() / name)) return models_folder() / name;
+  throw UserError(concat(name, ": no such file or folder, and not in weights/ either, nor in ",
+                         models_folder().string()));
 }
 
 Bundle load_bundle(const fs::path& folder, at::Device device, Precision precision,

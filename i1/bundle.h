@@ -69,7 +69,8 @@ struct Bundle {
 std::filesystem::path find_bundle(const std::string& model,
                                   const std::filesystem::path& program_folder);
 
-/// The path itself, or weights/NAME above the program. Throws UserError where neither exists.
+/// The path itself, or weights/NAME above the program, or the downloaded NAME (models_folder).
+/// Throws UserError where none exists.
 std::filesystem::path find_weights(const std::string& name,
                                    const std::filesystem::path& program_folder);
 
@@ -79,9 +80,9 @@ std::filesystem::path find_weights(const std::string& name,
 Bundle load_bundle(const std::filesystem::path& folder, at::Device device, Precision precision,
                    const std::filesystem::path& vae = {});
 
-/// The model of `files`. Beside a backbone alone, what is left empty is looked for in weights/
-/// above the program: t5gemma-2b; flux2-vae, and where that is not there TAEF2, which decodes the
-/// same latents. Throws UserError (file, found, expected) where a part is missing or the parts do
+/// The model of `files`. Beside a backbone alone, what is left empty is looked for by
+/// find_weights: t5gemma-2b; flux2-vae, and where that is not there TAEF2, which decodes the same
+/// latents. Throws UserError (file, found, expected) where a part is missing or the parts do
 /// not fit one another.
 Bundle load_model(const ModelFiles& files, const std::filesystem::path& program_folder,
                   at::Device device, Precision precision);

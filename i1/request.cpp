@@ -5,16 +5,16 @@
 namespace i1 {
 namespace {
 
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 // The shortest decimal that reads back as the same number.
 std::string number(double value) { return nlohmann::json(value).dump(); }
 
 }  // namespace
+
+std::string shell_quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
 
 std::string request_to_text(const Request& request) {
   // Prompts that are not UTF-8 are stored with replacement characters rather than refused.
@@ -28,11 +28,13 @@ Request request_from_text(const std::string& text, const std::string& where) {
 }
 
 std::string command_line(const Request& request, const std::string& output) {
-  std::string line = "i1 generate " + quoted(request.prompt) + " --model " + quoted(request.model);
-  if (!request.text_encoder.empty()) line += " --text-encoder " + quoted(request.text_encoder);
-  if (!request.vae.empty()) line += " --vae " + quoted(request.vae);
+  std::string line =
+      "i1 generate " + shell_quoted(request.prompt) + " --model " + shell_quoted(request.model);
+  if (!request.text_encoder.empty())
+    line += " --text-encoder " + shell_quoted(request.text_encoder);
+  if (!request.vae.empty()) line += " --vae " + shell_quoted(request.vae);
   if (!request.negative_prompt.empty())
-    line += " --negative-prompt " + quoted(request.negative_prompt);
+    line += " --negative-prompt " + shell_quoted(request.negative_prompt);
   line += concat(" --size ", request.width, "x", request.height, " --seed ", request.seed);
   if (request.prompt_index != 0) line += concat(" --first-prompt ", request.prompt_index);
   if (request.image_index != 0) line += concat(" --first-image ", request.image_index);
@@ -41,7 +43,7 @@ std::string command_line(const Request& request, const std::string& output) {
   if (request.guidance_start != 0) line += " --guidance-start " + number(request.guidance_start);
   line += " --schedule " + request.schedule;
   if (request.schedule == "shifted") line += " --shift " + number(request.timestep_shift);
-  return line + " --dtype " + request.compute_dtype + " --output " + quoted(output);
+  return line + " --dtype " + request.compute_dtype + " --output " + shell_quoted(output);
 }
 
 }  // namespace i1

@@ -58,6 +58,9 @@ std::string request_to_text(const Request& request);
 /// Throws UserError (naming `where`) where the text is not a request.
 Request request_from_text(const std::string& text, const std::string& where);
 
+/// A text as one word for a shell.
+std::string shell_quoted(const std::string& text);
+
 /// The command that makes the same bytes again, quoted for a shell: i1 generate '...' --seed ...
 std::string command_line(const Request& request, const std::string& output);
 
