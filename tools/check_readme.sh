@@ -16,5 +16,5 @@ done
 [[ $(find "$scratch/pictures" -name '*.png' | wc -l) == 4 ]]
 printf 'a cat\na dog\n' >"$scratch/prompts.txt"
 ./run generate --prompt-file "$scratch/prompts.txt" --size 96x64 --output "$scratch/lines"
-for command in generate inspect check train data evaluate; do ./run "$command" --help >/dev/null; done
+for command in generate download inspect check train data evaluate; do ./run "$command" --help >/dev/null; done
 echo "README: ok"
