@@ -15,8 +15,6 @@ namespace {
 
 using namespace kernels;
 
-constexpr int64_t kDeepest = 1 << 16;
-
 using Product = void (*)(const Int8Product&, int64_t, int64_t);
 
 // None where the processor has neither instruction.
@@ -40,20 +38,22 @@ void check_layer(const at::Tensor& x, const Int8Weights& layer) {
 }
 
 struct QuantizedRows {
-  at::Tensor values, scale, sum;  // (N, 4 groups) int8, zeros behind K; (N) float32; (N) int32
+  at::Tensor values;      // (N, 4 groups) int8, zeros behind K
+  at::Tensor scale, sum;  // (N, blocks) float32, int32
 };
 
-QuantizedRows quantize(const at::Tensor& x) {
+QuantizedRows quantize(const at::Tensor& x, int64_t block_depth) {
   const at::Tensor rows = as_rows(x, x.size(1));
-  const int64_t N = rows.size(0), K = rows.size(1);
+  const int64_t N = rows.size(0), K = rows.size(1), blocks = num_blocks(K, block_depth);
   const QuantizedRows result{
       at::empty({N, kGroupDepth * num_groups(K)}, rows.options().dtype(at::kChar)),
-      at::empty({N}, rows.options().dtype(at::kFloat)),
-      at::empty({N}, rows.options().dtype(at::kInt))};
+      at::empty({N, blocks}, rows.options().dtype(at::kFloat)),
+      at::empty({N, blocks}, rows.options().dtype(at::kInt))};
   const QuantizeRows op{.x = rows.const_data_ptr(),
                         .stride = rows.stride(0),
                         .rows = N,
                         .K = K,
+                        .block_depth = block_depth,
                         .values = result.values.mutable_data_ptr<int8_t>(),
                         .scale = result.scale.mutable_data_ptr<float>(),
                         .sum = result.sum.mutable_data_ptr<int32_t>(),
@@ -64,16 +64,17 @@ QuantizedRows quantize(const at::Tensor& x) {
 
 // Rows [begin, begin + count) of the quantized x through one layer, into the same rows of y.
 Int8Product product_op(const QuantizedRows& x, const Int8Weights& layer, at::Tensor& y,
-                       int64_t begin, int64_t count) {
+                       int64_t begin, int64_t count, int64_t block_depth) {
   return {.x = x.values.const_data_ptr<int8_t>() + begin * x.values.size(1),
-          .x_scale = x.scale.const_data_ptr<float>() + begin,
-          .x_sum = x.sum.const_data_ptr<int32_t>() + begin,
+          .x_scale = x.scale.const_data_ptr<float>() + begin * x.scale.size(1),
+          .x_sum = x.sum.const_data_ptr<int32_t>() + begin * x.sum.size(1),
           .panels = layer.panels.const_data_ptr<uint8_t>(),
           .scale = layer.row_scale.const_data_ptr<float>(),
           .bias = layer.bias.const_data_ptr(),
           .rows = count,
           .groups = layer.panels.size(1),
           .F = y.size(1),
+          .block_depth = block_depth,
           .y = static_cast<char*>(y.mutable_data_ptr()) + begin * y.stride(0) * y.element_size(),
           .y_stride = y.stride(0),
           .element = element_of(y)};
@@ -81,17 +82,18 @@ Int8Product product_op(const QuantizedRows& x, const Int8Weights& layer, at::Ten
 
 }  // namespace
 
-Int8Rows quantize_to_int8(const at::Tensor& x) {
-  TORCH_CHECK(x.dim() == 2, "quantize_to_int8: x is ", x.sizes(), "; expected (N, K)");
-  if (backend_of(x) != Backend::kCpu) return reference::quantize_to_int8(x);
-  const QuantizedRows rows = quantize(x);
+Int8Rows quantize_to_int8(const at::Tensor& x, int64_t block_depth) {
+  TORCH_CHECK(x.dim() == 2 && block_depth > 0, "quantize_to_int8: x is ", x.sizes(),
+              "; expected (N, K)");
+  if (backend_of(x) != Backend::kCpu) return reference::quantize_to_int8(x, block_depth);
+  const QuantizedRows rows = quantize(x, block_depth);
   return {rows.values.narrow(1, 0, x.size(1)), rows.scale};
 }
 
 at::Tensor pack_int8(const at::Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kChar && weight.size(1) <= kDeepest,
+  TORCH_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kChar && weight.size(1) <= kWholeRow,
               "pack_int8: the weight is ", weight.sizes(), " ", weight.scalar_type(),
-              "; expected (out, in) int8 with in at most ", kDeepest);
+              "; expected (out, in) int8 with in at most ", kWholeRow);
   if (!weight.is_cpu()) return reference::pack_int8(weight);
   const int64_t out = weight.size(0), in = weight.size(1), groups = num_groups(in);
   const at::Tensor rows = weight.contiguous();
@@ -132,12 +134,12 @@ at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer) {
   return linear(x, (weight * layer.row_scale.unsqueeze(1)).to(x.scalar_type()), layer.bias);
 }
 
-at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer) {
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth) {
   check_layer(x, layer);
-  if (backend_of(x) == Backend::kReference) return reference::int8_linear(x, layer);
+  if (backend_of(x) == Backend::kReference) return reference::int8_linear(x, layer, block_depth);
   if (product_of(x) == nullptr) return widened_linear(x, layer);
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
-  const at::Tensor y = joint_int8_linear(rows, rows.size(0), layer, layer);
+  const at::Tensor y = joint_int8_linear(rows, rows.size(0), layer, layer, block_depth);
   if (x.dim() == 2) return y;
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = y.size(1);
@@ -145,24 +147,25 @@ at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer) {
 }
 
 at::Tensor joint_int8_linear(const at::Tensor& x, int64_t num_image_rows, const Int8Weights& image,
-                             const Int8Weights& text) {
+                             const Int8Weights& text, int64_t block_depth) {
   check_layer(x, image);
   check_layer(x, text);
   const int64_t N = x.size(0), M = num_image_rows, F = image.row_scale.size(0);
-  TORCH_CHECK(x.dim() == 2 && M >= 0 && M <= N && text.row_scale.size(0) == F,
+  TORCH_CHECK(x.dim() == 2 && M >= 0 && M <= N && text.row_scale.size(0) == F &&
+                  block_depth % kGroupDepth == 0,
               "joint_int8_linear: x is ", x.sizes(), ", its first ", M,
               " rows are image rows, and ", F, " and ", text.row_scale.size(0),
               " outputs are asked for");
   at::Tensor y = at::empty({N, F}, x.options());  // (N, out)
   const Product product = product_of(x);
   if (product == nullptr) {
-    y.narrow(0, 0, M).copy_(int8_linear(x.narrow(0, 0, M), image));
-    y.narrow(0, M, N - M).copy_(int8_linear(x.narrow(0, M, N - M), text));
+    y.narrow(0, 0, M).copy_(int8_linear(x.narrow(0, 0, M), image, block_depth));
+    y.narrow(0, M, N - M).copy_(int8_linear(x.narrow(0, M, N - M), text, block_depth));
     return y;
   }
-  const QuantizedRows rows = quantize(x);
-  const Int8Product image_op = product_op(rows, image, y, 0, M);
-  const Int8Product text_op = product_op(rows, text, y, M, N - M);
+  const QuantizedRows rows = quantize(x, block_depth);
+  const Int8Product image_op = product_op(rows, image, y, 0, M, block_depth);
+  const Int8Product text_op = product_op(rows, text, y, M, N - M, block_depth);
   parallel(num_panels(F), 2 * N * kPanelColumns, [&](int64_t begin, int64_t end) {
     product(image_op, begin, end);
     product(text_op, begin, end);

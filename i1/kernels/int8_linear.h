@@ -6,17 +6,17 @@
 
 namespace i1 {
 
-/// A matrix, of activations or of weights, as whole numbers and one factor a row: x ~ values *
-/// scale.
+/// A matrix, of activations or of weights, as whole numbers and a factor for each block of a row:
+/// x ~ values * scale.
 struct Int8Rows {
   at::Tensor values;  ///< (N, K) int8, -127 to 127
-  at::Tensor scale;   ///< (N) float32
+  at::Tensor scale;   ///< (N, ceil(K / block_depth)) float32
 };
 
-/// Symmetric, each row by its largest magnitude: scale = max|x| / 127, values = x / scale rounded
-/// half to even. A row of zeros (below 1e-30) gets scale 0; one with a value that is not finite
+/// Symmetric, each block by its largest magnitude: scale = max|x| / 127, values = x / scale rounded
+/// half to even. A block of zeros (below 1e-30) gets scale 0; one with a value that is not finite
 /// gets scale NaN. x: (N, K) float32 or bfloat16.
-Int8Rows quantize_to_int8(const at::Tensor& x);
+Int8Rows quantize_to_int8(const at::Tensor& x, int64_t block_depth);
 
 /// weight: (out, in) int8 -> the same in the order that the product reads it:
 /// (ceil(out / 32), ceil(in / 4), 32, 4) uint8, each 128 more than the weight, 128 where there is
@@ -33,23 +33,29 @@ struct Int8Weights {
   const at::Tensor& bias;       ///< (out) of x's dtype
 };
 
-/// y = x W^T + b, where x is quantized row by row. x: (..., in) float32 or bfloat16. Not
-/// differentiable. Sums are exact, so a row's result depends on that row alone. Where there are no
-/// int8 products for x's device, the weights are widened a layer at a time and x is not quantized.
-at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer);
+/// How much of a row of activations shares a factor. Where one value may be far larger than the
+/// others, as those that SwiGLU makes are, it must not cost the whole row its precision; blocks of
+/// 128 take a tenth more time.
+constexpr int64_t kWholeRow = 1 << 16, kShortBlock = 128;
+
+/// y = x W^T + b, where x is quantized in blocks of a row. x: (..., in) float32 or
+/// bfloat16. Not differentiable. A row's result depends on that row alone. Where there are no int8
+/// products for x's device, the weights are widened a layer at a time and x is not quantized.
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer,
+                       int64_t block_depth = kWholeRow);
 
 /// Rows [0, num_image_rows) of x (N, in) through `image`, the others through `text` (as
 /// joint_linear).
 at::Tensor joint_int8_linear(const at::Tensor& x, int64_t num_image_rows, const Int8Weights& image,
-                             const Int8Weights& text);
+                             const Int8Weights& text, int64_t block_depth = kWholeRow);
 
 /// y = x W^T + b with W = weight * row_scale in x's dtype; x is not quantized.
 at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer);
 
 namespace reference {
-Int8Rows quantize_to_int8(const at::Tensor& x);
+Int8Rows quantize_to_int8(const at::Tensor& x, int64_t block_depth);
 at::Tensor pack_int8(const at::Tensor& weight);
-at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer);
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth);
 }  // namespace reference
 
 }  // namespace i1

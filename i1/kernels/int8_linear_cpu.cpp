@@ -4,6 +4,7 @@
 #define HWY_TARGET_INCLUDE "i1/kernels/int8_linear_cpu.cpp"
 #include <hwy/foreach_target.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -30,38 +31,47 @@ float largest_magnitude(const T* x, size_t n) {
   return hn::GetLane(hn::MaxOfLanes(f, most)) + hn::GetLane(hn::SumOfLanes(f, not_finite));
 }
 
+// A block of a row; returns its scale, and the sum of its values.
+template <class T>
+float quantize_block(const T* x, size_t n, int8_t* values, int32_t& total) {
+  const size_t L = hn::Lanes(Floats());
+  const float most = largest_magnitude(x, n);
+  total = 0;
+  if (!(most >= kSmallestRow)) {
+    std::memset(values, 0, n);
+    return std::isnan(most) ? most : 0;
+  }
+  const Vector factor = set(kLargest / most);
+  auto sum = hn::Zero(SignedBits());
+  for_each_vector(n, [&](auto lanes, size_t i) HWY_ATTR {
+    const auto whole = hn::NearestInt(hn::Mul(lanes.load(x + i), factor));
+    sum = hn::Add(sum, whole);
+    const auto bytes = hn::DemoteTo(Bytes(), whole);
+    if (i + L <= n) {
+      hn::StoreU(bytes, Bytes(), values + i);
+    } else {
+      HWY_ALIGN int8_t buffer[HWY_MAX_BYTES];
+      hn::StoreU(bytes, Bytes(), buffer);
+      std::memcpy(values + i, buffer, n - i);
+    }
+  });
+  total = hn::GetLane(hn::SumOfLanes(SignedBits(), sum));
+  return most / kLargest;
+}
+
 template <class T>
 void quantize(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
-  const auto n = static_cast<size_t>(a.K);
-  const auto padded = static_cast<size_t>(kernels::num_groups(a.K) * kernels::kGroupDepth);
-  const size_t L = hn::Lanes(Floats());
+  const int64_t padded = kernels::num_groups(a.K) * kernels::kGroupDepth;
+  const int64_t num_blocks = kernels::num_blocks(a.K, a.block_depth);
   for (int64_t r = begin; r < end; ++r) {
     const T* x = static_cast<const T*>(a.x) + r * a.stride;
     int8_t* values = a.values + r * padded;
-    std::memset(values + n, 0, padded - n);
-    const float most = largest_magnitude(x, n);
-    if (!(most >= kSmallestRow)) {
-      std::memset(values, 0, n);
-      a.scale[r] = std::isnan(most) ? most : 0;
-      a.sum[r] = 0;
-      continue;
+    std::memset(values + a.K, 0, static_cast<size_t>(padded - a.K));
+    for (int64_t block = 0; block < num_blocks; ++block) {
+      const int64_t first = block * a.block_depth, n = std::min(a.block_depth, a.K - first);
+      const int64_t at = r * num_blocks + block;
+      a.scale[at] = quantize_block(x + first, static_cast<size_t>(n), values + first, a.sum[at]);
     }
-    a.scale[r] = most / kLargest;
-    const Vector factor = set(kLargest / most);
-    auto sum = hn::Zero(SignedBits());
-    for_each_vector(n, [&](auto lanes, size_t i) HWY_ATTR {
-      const auto whole = hn::NearestInt(hn::Mul(lanes.load(x + i), factor));
-      sum = hn::Add(sum, whole);
-      const auto bytes = hn::DemoteTo(Bytes(), whole);
-      if (i + L <= n) {
-        hn::StoreU(bytes, Bytes(), values + i);
-      } else {
-        HWY_ALIGN int8_t buffer[HWY_MAX_BYTES];
-        hn::StoreU(bytes, Bytes(), buffer);
-        std::memcpy(values + i, buffer, n - i);
-      }
-    });
-    a.sum[r] = hn::GetLane(hn::SumOfLanes(SignedBits(), sum));
   }
 }
 

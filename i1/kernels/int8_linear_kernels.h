@@ -11,24 +11,29 @@ constexpr int64_t kPanelColumns = 32, kGroupDepth = 4;
 constexpr int64_t num_panels(int64_t out) { return (out + kPanelColumns - 1) / kPanelColumns; }
 constexpr int64_t num_groups(int64_t in) { return (in + kGroupDepth - 1) / kGroupDepth; }
 
+constexpr int64_t num_blocks(int64_t in, int64_t block_depth) {
+  return (in + block_depth - 1) / block_depth;
+}
+
 struct QuantizeRows {
   const void* x;  ///< (rows, K), rows stride apart
-  int64_t stride, rows, K;
+  int64_t stride, rows, K, block_depth;
   int8_t* values;  ///< (rows, 4 num_groups(K)) contiguous; zeros behind K
-  float* scale;    ///< (rows)
-  int32_t* sum;    ///< (rows) of the values
+  float* scale;    ///< (rows, num_blocks)
+  int32_t* sum;    ///< (rows, num_blocks) of the values
   Element element;
 };
 
 struct Int8Product {
   const int8_t* x;        ///< (rows, 4 groups) contiguous
-  const float* x_scale;   ///< (rows)
-  const int32_t* x_sum;   ///< (rows)
+  const float* x_scale;   ///< (rows, blocks of block_depth)
+  const int32_t* x_sum;   ///< the same shape
   const uint8_t* panels;  ///< (num_panels(F), groups, 32, 4): the weights + 128
   const float* scale;     ///< (F)
   const void* bias;       ///< (F) of the element's type
   int64_t rows, groups, F;
-  void* y;  ///< (rows, F), rows y_stride apart
+  int64_t block_depth;  ///< a multiple of 4
+  void* y;              ///< (rows, F), rows y_stride apart
   int64_t y_stride;
   Element element;
 };
@@ -40,8 +45,8 @@ void quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end);
 bool has_vnni();
 bool has_avx2();
 
-/// Panels [begin, end) of y = (x w^T) (x_scale scale) + bias, sums exact, the rest in float32. Both
-/// give the same bits.
+/// Panels [begin, end) of y = (x w^T) scale + bias: the sums of a block exact, each then multiplied
+/// by x_scale and added in float32, in order. Both give the same bits.
 void int8_product_vnni(const Int8Product& op, int64_t begin, int64_t end);
 void int8_product_avx2(const Int8Product& op, int64_t begin, int64_t end);
 

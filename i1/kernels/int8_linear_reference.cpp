@@ -1,10 +1,12 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "i1/kernels/int8_linear.h"
@@ -12,14 +14,16 @@
 
 namespace i1::reference {
 
-Int8Rows quantize_to_int8(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);  // (N, K)
-  const at::Tensor most = wide.abs().amax(1, /*keepdim=*/true) + (wide - wide).sum(1, true);
-  const at::Tensor is_used = most >= 1e-30f;  // (N, 1)
-  const at::Tensor factor = at::where(is_used, 127 / most, at::zeros_like(most));
-  const at::Tensor values = at::where(is_used, at::round(wide * factor), at::zeros_like(wide));
-  const at::Tensor scale = at::where(most < 1e-30f, at::zeros_like(most), most / 127);  // (N, 1)
-  return {values.to(at::kChar), scale.squeeze(1)};
+Int8Rows quantize_to_int8(const at::Tensor& x, int64_t block_depth) {
+  std::vector<at::Tensor> values, scales;
+  for (const at::Tensor& block : x.to(at::kFloat).split(block_depth, 1)) {  // (N, block_depth)
+    const at::Tensor most = block.abs().amax(1, true) + (block - block).sum(1, true);  // (N, 1)
+    const at::Tensor is_used = most >= 1e-30f, none = at::zeros_like(most);
+    const at::Tensor factor = at::where(is_used, 127 / most, none);
+    values.push_back(at::where(is_used, at::round(block * factor), at::zeros_like(block)));
+    scales.push_back(at::where(most < 1e-30f, none, most / 127));
+  }
+  return {at::cat(values, 1).to(at::kChar), at::cat(scales, 1)};
 }
 
 at::Tensor pack_int8(const at::Tensor& weight) {
@@ -35,11 +39,15 @@ at::Tensor pack_int8(const at::Tensor& weight) {
       .bitwise_xor(0x80);
 }
 
-at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer) {
-  const Int8Rows rows = quantize_to_int8(x.flatten(0, -2));
-  const at::Tensor weight = unpack_int8(layer.panels, layer.row_scale.size(0), x.size(-1));
-  const at::Tensor sums = at::linear(rows.values.to(at::kDouble), weight.to(at::kDouble));
-  const at::Tensor y = sums * rows.scale.unsqueeze(1) * layer.row_scale + layer.bias;  // float64
+at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth) {
+  const int64_t in = x.size(-1);
+  const auto [values, scale] = quantize_to_int8(x.flatten(0, -2), block_depth);
+  const at::Tensor factors =
+      scale.repeat_interleave(std::min(block_depth, in), 1).narrow(1, 0, in);  // (N, in)
+  const at::Tensor weight = unpack_int8(layer.panels, layer.row_scale.size(0), in);
+  const at::Tensor sums =
+      at::linear(values.to(at::kDouble) * factors, weight.to(at::kDouble));  // (N, out)
+  const at::Tensor y = sums * layer.row_scale + layer.bias;                  // float64
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
   return y.to(x.scalar_type()).view(sizes);

@@ -34,38 +34,61 @@ inline void store(float value, uint16_t* p) {
   *p = static_cast<uint16_t>(value != value ? 0x7FC0 : (bits + odd + 0x7FFF) >> 16);
 }
 
-template <class T, int R>
-void tile(const Int8Product& a, int64_t row, int64_t column) {
-  const int64_t depth = a.groups * kGroupDepth, in_panel = column % kPanelColumns;
-  const int8_t* x = a.x + row * depth;
-  const uint8_t* w = a.panels + (column - in_panel) * depth + in_panel * kGroupDepth;
-  __m256i sums[R][kVectors] = {};
-  for (int64_t group = 0; group < a.groups; ++group) {
+// The exact sums of one block, (R, 16), from x and weights of that block.
+template <int R>
+HWY_INLINE void add_block(const Int8Product& a, const int8_t* x, const uint8_t* w, int64_t groups,
+                          int32_t (&sums)[R][kTileColumns]) {
+  __m256i pairs[R][kVectors] = {};
+  for (int64_t group = 0; group < groups; ++group) {
     __m256i four[R];
     for (int r = 0; r < R; ++r) {
       int32_t bytes;
-      std::memcpy(&bytes, x + r * depth + group * kGroupDepth, sizeof bytes);
+      std::memcpy(&bytes, x + (r * a.groups + group) * kGroupDepth, sizeof bytes);
       four[r] = _mm256_cvtepi8_epi16(_mm_set1_epi32(bytes));
     }
     for (int v = 0; v < kVectors; ++v) {
       const auto* bytes = reinterpret_cast<const __m128i*>(w + 16 * v);
       const __m256i weights = _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes));
       for (int r = 0; r < R; ++r)
-        sums[r][v] = _mm256_add_epi32(sums[r][v], _mm256_madd_epi16(weights, four[r]));
+        pairs[r][v] = _mm256_add_epi32(pairs[r][v], _mm256_madd_epi16(weights, four[r]));
     }
     w += kPanelColumns * kGroupDepth;
   }
+  for (int r = 0; r < R; ++r) {
+    alignas(32) int32_t lanes[2 * kTileColumns];
+    for (int v = 0; v < kVectors; ++v)
+      _mm256_store_si256(reinterpret_cast<__m256i*>(lanes + 8 * v), pairs[r][v]);
+    for (int c = 0; c < kTileColumns; ++c) sums[r][c] = lanes[2 * c] + lanes[2 * c + 1];
+  }
+}
+
+template <class T, int R>
+void tile(const Int8Product& a, int64_t row, int64_t column) {
+  const int64_t depth = a.groups * kGroupDepth,
+                num_blocks = kernels::num_blocks(depth, a.block_depth);
+  const int64_t in_panel = column % kPanelColumns;
+  const int8_t* x = a.x + row * depth;
+  const uint8_t* w = a.panels + (column - in_panel) * depth + in_panel * kGroupDepth;
+  float totals[R][kTileColumns] = {};
+  for (int64_t block = 0; block < num_blocks; ++block) {
+    const int64_t first = block * a.block_depth;
+    const int64_t groups = (std::min(depth, first + a.block_depth) - first) / kGroupDepth;
+    int32_t sums[R][kTileColumns];
+    add_block<R>(a, x + first, w + first * kPanelColumns, groups, sums);
+    for (int r = 0; r < R; ++r) {
+      const int64_t at = (row + r) * num_blocks + block;
+      for (int c = 0; c < kTileColumns; ++c) {
+        const auto sum = static_cast<float>(sums[r][c] - 128 * a.x_sum[at]);
+        totals[r][c] = std::fma(sum, a.x_scale[at], totals[r][c]);
+      }
+    }
+  }
   const int64_t columns = std::min<int64_t>(kTileColumns, a.F - column);
   for (int r = 0; r < R; ++r) {
-    int32_t pairs[2 * kTileColumns];
-    for (int v = 0; v < kVectors; ++v)
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(pairs + 8 * v), sums[r][v]);
     T* y = static_cast<T*>(a.y) + (row + r) * a.y_stride + column;
     for (int64_t c = 0; c < columns; ++c) {
-      const int32_t sum = pairs[2 * c] + pairs[2 * c + 1] - 128 * a.x_sum[row + r];
-      const float factor = a.x_scale[row + r] * a.scale[column + c];
       const float bias = widen(static_cast<const T*>(a.bias)[column + c]);
-      store(std::fma(static_cast<float>(sum), factor, bias), y + c);
+      store(std::fma(totals[r][c], a.scale[column + c], bias), y + c);
     }
   }
 }

@@ -3,8 +3,9 @@
 // 128 times the sum of the row of x, is where the sum starts from, so it costs nothing.
 //
 // A tile is 12 rows by one panel of 32 columns: 24 registers of sums, 2 of weights, and the bytes
-// of x broadcast from memory. Tiles run through the whole depth, so no sum is ever stored. Rows are
-// taken in blocks that stay in the second-level cache while the panels go by.
+// of x broadcast from memory. At the end of a block the sums, which are exact, are multiplied by
+// its factor and added up in float32. Rows are taken in blocks that stay in the second-level cache
+// while the panels go by.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
 #endif
@@ -58,42 +59,55 @@ HWY_INLINE __m512i add_products(__m512i sum, __m512i unsigned_bytes, __m512i sig
   return sum;
 }
 
-// 16 columns of a tile, from exact sums to the layer's result.
+// 16 columns of a tile, from the sums over all blocks to the layer's result.
 template <class T, int R>
-HWY_INLINE void finish(const Int8Product& a, int64_t row, int64_t column,
-                       const __m512i (&sums)[R]) {
+HWY_INLINE void finish(const Int8Product& a, int64_t row, int64_t column, const __m512 (&sums)[R]) {
   const __mmask16 mask = first_lanes(a.F - column);
   if (mask == 0) return;
   const __m512 scale = load(a.scale + column, mask);
   const __m512 bias = load(static_cast<const T*>(a.bias) + column, mask);
   T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
 #pragma GCC unroll 12
-  for (int r = 0; r < R; ++r) {
-    const __m512 factor = _mm512_mul_ps(_mm512_set1_ps(a.x_scale[row + r]), scale);
-    store(y + r * a.y_stride, mask, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r]), factor, bias));
-  }
+  for (int r = 0; r < R; ++r)
+    store(y + r * a.y_stride, mask, _mm512_fmadd_ps(sums[r], scale, bias));
 }
 
 template <class T, int R>
 void tile(const Int8Product& a, int64_t row, int64_t panel) {
-  const int64_t depth = a.groups * kGroupDepth;
+  const int64_t depth = a.groups * kGroupDepth,
+                num_blocks = kernels::num_blocks(depth, a.block_depth);
   const int8_t* x = a.x + row * depth;
   const uint8_t* w = a.panels + panel * kPanelColumns * depth;
-  __m512i left[R], right[R];  // 16 columns each
+  const float* x_scale = a.x_scale + row * num_blocks;
+  const int32_t* x_sum = a.x_sum + row * num_blocks;
+  __m512 left[R], right[R];  // 16 columns each
 #pragma GCC unroll 12
-  for (int r = 0; r < R; ++r) left[r] = right[r] = _mm512_set1_epi32(-128 * a.x_sum[row + r]);
-  for (int64_t group = 0; group < a.groups; ++group) {
-    const __m512i w_left = _mm512_loadu_si512(w), w_right = _mm512_loadu_si512(w + 64);
+  for (int r = 0; r < R; ++r) left[r] = right[r] = _mm512_setzero_ps();
+  for (int64_t block = 0; block < num_blocks; ++block) {
+    __m512i left_sum[R], right_sum[R];
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r)
+      left_sum[r] = right_sum[r] = _mm512_set1_epi32(-128 * x_sum[r * num_blocks + block]);
+    const int64_t end = std::min(depth, (block + 1) * a.block_depth);
+    for (int64_t d = block * a.block_depth; d < end; d += kGroupDepth) {
+      const __m512i w_left = _mm512_loadu_si512(w), w_right = _mm512_loadu_si512(w + 64);
+#pragma GCC unroll 12
+      for (int r = 0; r < R; ++r) {
+        int32_t bytes;
+        std::memcpy(&bytes, x + r * depth, sizeof bytes);
+        const __m512i four = _mm512_set1_epi32(bytes);
+        left_sum[r] = add_products(left_sum[r], w_left, four);
+        right_sum[r] = add_products(right_sum[r], w_right, four);
+      }
+      x += kGroupDepth;
+      w += kPanelColumns * kGroupDepth;
+    }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      int32_t bytes;
-      std::memcpy(&bytes, x + r * depth, sizeof bytes);
-      const __m512i four = _mm512_set1_epi32(bytes);
-      left[r] = add_products(left[r], w_left, four);
-      right[r] = add_products(right[r], w_right, four);
+      const __m512 scale = _mm512_set1_ps(x_scale[r * num_blocks + block]);
+      left[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(left_sum[r]), scale, left[r]);
+      right[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(right_sum[r]), scale, right[r]);
     }
-    x += kGroupDepth;
-    w += kPanelColumns * kGroupDepth;
   }
   finish<T>(a, row, panel * kPanelColumns, left);
   finish<T>(a, row, panel * kPanelColumns + kLanes, right);

@@ -6,7 +6,6 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 
-#include "i1/kernels/int8_linear.h"
 #include "i1/kernels/joint_linear.h"
 #include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
@@ -41,8 +40,9 @@ Ffn make_ffn(const ModelConfig& config) {
   return ffn;
 }
 
-at::Tensor apply(const Linear& linear, const at::Tensor& x) {
-  if (linear.row_scale) return int8_linear(x, {linear.weight, *linear.row_scale, linear.bias});
+at::Tensor apply(const Linear& linear, const at::Tensor& x, int64_t block_depth) {
+  if (linear.row_scale)
+    return int8_linear(x, {linear.weight, *linear.row_scale, linear.bias}, block_depth);
   return i1::linear(x, linear.weight, linear.bias);
 }
 
@@ -53,7 +53,7 @@ at::Tensor apply(const Norm& norm, const at::Tensor& x) {
 }
 
 at::Tensor apply(const Ffn& ffn, const at::Tensor& x) {
-  if (ffn.w12) return apply(*ffn.w3, swiglu(apply(*ffn.w12, x)));
+  if (ffn.w12) return apply(*ffn.w3, swiglu(apply(*ffn.w12, x)), kShortBlock);
   return apply(*ffn.fc2, at::gelu(apply(*ffn.fc1, x), "tanh"));
 }
 
@@ -65,10 +65,10 @@ at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
 }
 
 at::Tensor apply_joint(const Linear& image, const Linear& text, const at::Tensor& x,
-                       int64_t num_image_rows) {
+                       int64_t num_image_rows, int64_t block_depth) {
   if (image.row_scale && text.row_scale) {
     return joint_int8_linear(x, num_image_rows, {image.weight, *image.row_scale, image.bias},
-                             {text.weight, *text.row_scale, text.bias});
+                             {text.weight, *text.row_scale, text.bias}, block_depth);
   }
   return joint_linear(x, num_image_rows, image.weight, image.bias, text.weight, text.bias);
 }
@@ -77,7 +77,8 @@ at::Tensor apply_joint(const Ffn& image, const Ffn& text, const at::Tensor& x,
                        int64_t num_image_rows) {
   if (image.w12) {
     const at::Tensor gate_up = apply_joint(*image.w12, *text.w12, x, num_image_rows);  // (N, 2F)
-    return apply_joint(*image.w3, *text.w3, swiglu(gate_up), num_image_rows);          // (N, D)
+    return apply_joint(*image.w3, *text.w3, swiglu(gate_up), num_image_rows,
+                       kShortBlock);  // (N, D)
   }
   const at::Tensor wide = apply_joint(*image.fc1, *text.fc1, x, num_image_rows);      // (N, F)
   return apply_joint(*image.fc2, *text.fc2, at::gelu(wide, "tanh"), num_image_rows);  // (N, D)

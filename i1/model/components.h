@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "i1/core/fields.h"
+#include "i1/kernels/int8_linear.h"
 #include "i1/model/config.h"
 
 namespace i1 {
@@ -61,9 +62,11 @@ Linear make_linear_layer(int64_t in, int64_t out);
 Norm make_norm(int64_t size, bool use_rms_norm);
 Ffn make_ffn(const ModelConfig& config);
 
-at::Tensor apply(const Linear& linear, const at::Tensor& x);  // (..., in) -> (..., out)
-at::Tensor apply(const Norm& norm, const at::Tensor& x);      // (N, D) -> (N, D)
-at::Tensor apply(const Ffn& ffn, const at::Tensor& x);        // (N, D) -> (N, D)
+/// (..., in) -> (..., out). `block_depth`: how much of a row shares a factor where the layer is
+/// int8 (kernels/int8_linear.h).
+at::Tensor apply(const Linear& linear, const at::Tensor& x, int64_t block_depth = kWholeRow);
+at::Tensor apply(const Norm& norm, const at::Tensor& x);  // (N, D) -> (N, D)
+at::Tensor apply(const Ffn& ffn, const at::Tensor& x);    // (N, D) -> (N, D)
 
 /// residual + norm(x); just the sum where there is no norm.
 at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
@@ -71,7 +74,7 @@ at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
 
 /// Rows [0, M) through the first, the others through the second.
 at::Tensor apply_joint(const Linear& image, const Linear& text, const at::Tensor& x,
-                       int64_t num_image_rows);
+                       int64_t num_image_rows, int64_t block_depth = kWholeRow);
 at::Tensor apply_joint(const Ffn& image, const Ffn& text, const at::Tensor& x,
                        int64_t num_image_rows);
 at::Tensor apply_joint(const Norm& image, const Norm& text, const at::Tensor& x,

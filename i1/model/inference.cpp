@@ -29,10 +29,14 @@ at::ScalarType kept_type(const std::string& key, Precision precision) {
   return stays_float32(key) ? at::kFloat : precision.dtype;
 }
 
+// A weight's int8 values and its factor a row, as the file has them, or made here.
 Int8Rows int8_rows(const OpenBackbone& backbone, const std::string& key,
                    const StoredTensor& stored) {
   const auto pair = backbone.int8_pairs.find(key);
-  if (pair == backbone.int8_pairs.end()) return quantize_to_int8(stored.read());
+  if (pair == backbone.int8_pairs.end()) {
+    const auto [values, scale] = quantize_to_int8(stored.read(), stored.info.shape.at(1));
+    return {values, scale.squeeze(1)};
+  }
   return {pair->second.read(), backbone.int8_pairs.at(key + kScaleSuffix).read().to(at::kFloat)};
 }
 

@@ -27,9 +27,9 @@ void quantize(Linear& layer) {
     layer.weight = pack_int8(values);
     return;
   }
-  const Int8Rows rows = quantize_to_int8(layer.weight);
+  const Int8Rows rows = quantize_to_int8(layer.weight, layer.weight.size(1));
   layer.weight = pack_int8(rows.values);
-  layer.row_scale = rows.scale;
+  layer.row_scale = rows.scale.squeeze(1);
 }
 
 }  // namespace
