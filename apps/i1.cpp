@@ -15,6 +15,7 @@
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/mappings.h"
 #include "i1/core/nearest.h"
 #include "version.h"
 
@@ -68,6 +69,7 @@ int dispatch(int argc, char** argv) {
 int run(int argc, char** argv) {
   try {
     const int status = dispatch(argc, argv);
+    i1::check_lost_pages();
     i1::check_machine(std::fflush(stdout) == 0 && std::ferror(stdout) == 0,
                       "standard output cannot be written");
     return status;
@@ -78,6 +80,10 @@ int run(int argc, char** argv) {
 
 // One line, whatever file names and texts of others it quotes.
 int complain(std::string message, int status) {
+  if (std::string lost = i1::lost_page_message(); !lost.empty()) {  // zeros explain every other
+    message = std::move(lost);
+    status = 1;
+  }
   for (char& c : message)
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
   std::fprintf(stderr, "i1: %s\n", message.c_str());
@@ -103,6 +109,7 @@ int main(int argc, char** argv) {
   // threads, and with them the bytes of a picture. Read by MKL at its first product.
   setenv("MKL_CBWR", "AUTO,STRICT", /*overwrite=*/0);
   i1::catch_interrupts();
+  i1::catch_lost_pages();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on files fails instead
   try {
     return run(argc, argv);

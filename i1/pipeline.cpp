@@ -10,8 +10,10 @@
 
 #include "i1/core/error.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/mappings.h"
 #include "i1/core/memory.h"
 #include "i1/core/random.h"
+#include "i1/faults.h"
 
 namespace i1 {
 namespace {
@@ -82,15 +84,15 @@ at::Tensor picture_noise(const Request& request, int64_t latent_channels) {
       stream);
 }
 
-std::vector<Pipeline::EncodedPrompt> Pipeline::encode(
-    const std::vector<std::string>& prompts) const {
+std::vector<Pipeline::EncodedPrompt> Pipeline::encode(const std::vector<std::string>& prompts,
+                                                      const Observer* observer) const {
   const int64_t T = bundle_.config.model.num_text_tokens;
   std::vector<std::vector<int64_t>> ids;
   for (const std::string& prompt : prompts)
     ids.push_back(bundle_.tokenizer.encode(prompt, static_cast<size_t>(T)));
   TextEncoderOptions options;
   options.compute_dtype = precision_.dtype;
-  const PackedText text = encode_text(bundle_.text_encoder.get(), ids, T, options);
+  const PackedText text = encode_text(bundle_.text_encoder.get(), ids, T, options, observer);
   std::vector<EncodedPrompt> encoded;
   for (const PackedPrompt& prompt : text.prompts) {
     const int64_t num_rows = prompt.num_tokens + prompt.num_padding_rows;
@@ -112,8 +114,10 @@ Pipeline::Jobs Pipeline::encode(const std::vector<Request>& requests, size_t beg
       prompts.push_back(requests[first + i].negative_prompt);
     const std::vector<EncodedPrompt> encoded = encode(prompts);
     for (size_t i = 0; i < count; ++i) {
-      jobs.push_back(
-          {&requests[first + i], encoded[i], has_negative ? encoded[count + i] : EncodedPrompt{}});
+      const Request& request = requests[first + i];
+      jobs.push_back({&request, encoded[i], has_negative ? encoded[count + i] : EncodedPrompt{}});
+      check_prompt(request, request.prompt, jobs.back().prompt);
+      check_prompt(request, request.negative_prompt, jobs.back().negative_prompt);
     }
   }
   return jobs;
@@ -121,7 +125,7 @@ Pipeline::Jobs Pipeline::encode(const std::vector<Request>& requests, size_t beg
 
 // The conditional half of the batch, then, where guidance needs it, the unconditional one: the null
 // caption under each prompt's own mask, or the negative prompt where there is one.
-Condition Pipeline::condition_of(const Jobs& jobs) const {
+Condition Pipeline::condition_of(const Jobs& jobs, const Observer* observer) const {
   Captions captions{{}, {0}, {}};
   std::vector<at::Tensor> states, key_biases;
   std::vector<CaptionRows> rows;
@@ -148,29 +152,87 @@ Condition Pipeline::condition_of(const Jobs& jobs) const {
         rows[jobs.size() + i] = {null_begin, jobs[i].prompt.num_tokens};
     }
   }
-  return gather_condition(adapt(adapter, bundle_.config.model, captions), rows);
+  return gather_condition(adapt(adapter, bundle_.config.model, captions, observer), rows);
+}
+
+void Pipeline::check_prompt(const Request& request, const std::string& prompt,
+                            const EncodedPrompt& encoded) const {
+  if (count_not_finite(encoded.states) == 0) return;
+  check_mapped_files();
+  FirstNotFinite stage;
+  const Observer see = [&](const std::string& name, const at::Tensor& x) { stage.see(name, x); };
+  encode({prompt}, &see);
+  throw_not_finite(request, "values of the text encoder are not finite", stage, "text encoder",
+                   first_weight_not_finite(bundle_.text_encoder.get()));
+}
+
+void Pipeline::check_condition(const Jobs& jobs, const Condition& condition) const {
+  if (count_not_finite(condition.text_tokens) == 0) return;
+  check_mapped_files();
+  FirstNotFinite stage;
+  const Observer see = [&](const std::string& name, const at::Tensor& x) { stage.see(name, x); };
+  condition_of(jobs, &see);
+  size_t sample = 0;
+  const auto rows_of = [&](size_t b) {
+    const int64_t begin = condition.text_offsets[b];
+    return condition.text_tokens.narrow(0, begin, condition.text_offsets[b + 1] - begin);
+  };
+  while (count_not_finite(rows_of(sample)) == 0) ++sample;
+  throw_not_finite(*jobs[sample % jobs.size()].request, "values of the adapter are not finite",
+                   stage, "backbone", first_used_weight_not_finite(bundle_.backbone.get()));
 }
 
 at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const {
   const Request& first = *jobs.front().request;
   const DualStream& backbone = bundle_.backbone.get();
   const Condition condition = condition_of(jobs);
+  check_condition(jobs, condition);
   const Layout layout = make_layout(backbone, first.height / kPixelsPerLatent,
                                     first.width / kPixelsPerLatent, condition);
   const Guidance guidance = {first.guidance_scale, first.guidance_rescale, first.guidance_start};
   std::vector<at::Tensor> noise;
   for (const Job& job : jobs)
     noise.push_back(picture_noise(*job.request, bundle_.config.model.latent_channels));
-  const auto guided_velocity = [&](const at::Tensor& x_t, double t) {
-    if (!is_guided(first)) return velocity(backbone, x_t, condition, layout);  // (B, C, h, w)
+  const auto guided_velocity = [&](const at::Tensor& x_t, double t, const Observer* observer) {
+    if (!is_guided(first))
+      return velocity(backbone, x_t, condition, layout, observer);  // (B, C, h, w)
     const at::Tensor both =
-        velocity(backbone, at::cat({x_t, x_t}), condition, layout);  // (2B, C, h, w)
+        velocity(backbone, at::cat({x_t, x_t}), condition, layout, observer);  // (2B, C, h, w)
     const std::vector<at::Tensor> halves = at::chunk(both, 2);
-    return guide(halves[0], halves[1], t, guidance);
+    const at::Tensor v = guide(halves[0], halves[1], t, guidance);
+    observe(observer, "guidance", v);
+    return v;
   };
   const std::vector<float> timesteps =
       make_timesteps(first.num_steps, first.schedule, first.timestep_shift);
-  return euler(at::stack(noise).to(device_), timesteps, guided_velocity, on_step);  // (B, C, h, w)
+  try {
+    return euler(
+        at::stack(noise).to(device_), timesteps,
+        [&](const at::Tensor& x_t, double t) { return guided_velocity(x_t, t, nullptr); },
+        on_step);  // (B, C, h, w)
+  } catch (const NotFinite& fault) {  // the same step again, watched
+    check_mapped_files();
+    StageFinder finder(backbone, layout);
+    guided_velocity(fault.x_t, fault.t, finder.observer());
+    int64_t picture = 0;
+    while (count_not_finite(fault.x_next[picture]) == 0) ++picture;
+    throw_not_finite(*jobs[static_cast<size_t>(picture)].request, fault.what(), finder.first(),
+                     "backbone", first_used_weight_not_finite(backbone));
+  }
+}
+
+// latents: (1, C, h, w)
+Image Pipeline::decode(const Request& request, const at::Tensor& latents) const {
+  const at::Tensor image = bundle_.vae.decode(latents);  // (1, 3, H, W)
+  if (count_not_finite(image) > 0) {
+    check_mapped_files();
+    FirstNotFinite stage;
+    const Observer see = [&](const std::string& name, const at::Tensor& x) { stage.see(name, x); };
+    bundle_.vae.decode(latents, {}, &see);
+    throw_not_finite(request, "values of the autoencoder are not finite", stage, "autoencoder",
+                     bundle_.vae.first_weight_not_finite());
+  }
+  return to_image(to_bytes(image).squeeze(0).to(at::kCPU));
 }
 
 void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size,
@@ -183,6 +245,7 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
       N == 0 ? 0 : static_cast<int64_t>((N + B - 1) / B) * requests.front().num_steps;
   for (size_t begin = 0; begin < N; begin += window) {
     const Jobs jobs = encode(requests, begin, std::min(N, begin + window), batch_size);
+    check_mapped_files();
     bundle_.text_encoder.release();
     return_free_memory();
     for (size_t first = 0; first < jobs.size(); first += B) {
@@ -190,12 +253,13 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
                        jobs.begin() + static_cast<int64_t>(std::min(jobs.size(), first + B)));
       const at::Tensor latents = sample(batch, [&](int64_t, const at::Tensor&) {
         check_interrupt();
+        check_mapped_files();
         if (on_progress) on_progress(++done, total);
       });
       for (size_t i = 0; i < batch.size(); ++i) {  // alone: it must not depend on its neighbours
-        const at::Tensor image =
-            bundle_.vae.decode(latents.narrow(0, static_cast<int64_t>(i), 1));  // (1, 3, H, W)
-        on_image(begin + first + i, to_image(to_bytes(image).squeeze(0).to(at::kCPU)));
+        Image image = decode(*batch[i].request, latents.narrow(0, static_cast<int64_t>(i), 1));
+        check_mapped_files();
+        on_image(begin + first + i, std::move(image));
       }
     }
   }

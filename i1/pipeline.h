@@ -29,7 +29,9 @@ class Pipeline {
   /// One picture a request, in order, given to `on_image` as it is done. Requests must be complete
   /// and agree in size, steps, schedule and guidance; they are sampled `batch_size` at a time,
   /// which does not change any picture. Each picture's noise follows from its seed, prompt index
-  /// and image index alone. The text encoder is let go before the backbone is loaded.
+  /// and image index alone. The text encoder is let go before the backbone is loaded. Throws
+  /// UserError where values stop being finite (whose, in which step and stage, which weight is to
+  /// blame), Failure where a mapped file of the model changes: no picture comes of either.
   void generate(const std::vector<Request>& requests, int64_t batch_size, const TakeImage& on_image,
                 const GenerateProgress& on_progress = nullptr) const;
 
@@ -56,11 +58,18 @@ class Pipeline {
   };
   using Jobs = std::vector<Job>;
 
-  std::vector<EncodedPrompt> encode(const std::vector<std::string>& prompts) const;
+  std::vector<EncodedPrompt> encode(const std::vector<std::string>& prompts,
+                                    const Observer* observer = nullptr) const;
   Jobs encode(const std::vector<Request>& requests, size_t begin, size_t end,
               int64_t batch_size) const;
-  Condition condition_of(const Jobs& jobs) const;
+  Condition condition_of(const Jobs& jobs, const Observer* observer = nullptr) const;
   at::Tensor sample(const Jobs& jobs, const StepObserver& on_step) const;
+  Image decode(const Request& request, const at::Tensor& latents) const;
+
+  // Each throws where values are not finite, and says where that began.
+  void check_prompt(const Request& request, const std::string& prompt,
+                    const EncodedPrompt& encoded) const;
+  void check_condition(const Jobs& jobs, const Condition& condition) const;
 
   Bundle bundle_;
   at::Device device_;

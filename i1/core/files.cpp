@@ -8,11 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <system_error>
 
 #include "i1/core/error.h"
+#include "i1/core/mappings.h"
 
 namespace i1 {
 namespace {
@@ -23,17 +22,6 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
-
-// Where files are mapped, and how many bytes: what forget_pages may give back.
-struct Mappings {
-  std::mutex mutex;
-  std::map<void*, size_t> sizes;
-};
-
-Mappings& mappings() {
-  static Mappings& all = *new Mappings;  // outlives every mapping
-  return all;
-}
 
 struct stat open_to_read(const std::filesystem::path& path, Descriptor& file, int flags = 0) {
   file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
@@ -71,22 +59,16 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (size_ == 0) return;
   data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
   check_user(data_ != MAP_FAILED, path.string(), ": cannot be mapped: ", std::strerror(errno));
-  const std::lock_guard lock(mappings().mutex);
-  mappings().sizes[data_] = size_;
+  add_mapping(data_, size_, path, status);
 }
 
 MappedFile::~MappedFile() {
   if (data_ == nullptr) return;
-  const std::lock_guard lock(mappings().mutex);
-  mappings().sizes.erase(data_);
+  remove_mapping(data_);
   ::munmap(data_, size_);
 }
 
-void MappedFile::forget_pages() {
-  const std::lock_guard lock(mappings().mutex);
-  // A private mapping that is never written to comes back from its file.
-  for (const auto& [data, size] : mappings().sizes) ::madvise(data, size, MADV_DONTNEED);
-}
+void MappedFile::forget_pages() { forget_mapped_pages(); }
 
 void write_all(int fd, const void* data, size_t size) {
   const char* next = static_cast<const char*>(data);
@@ -153,6 +135,7 @@ void AtomicFile::write_at(uint64_t offset, const void* data, size_t size) {
 }
 
 void AtomicFile::commit() {
+  check_lost_pages();
   check(::fchmod(fd_, 0644) == 0 && ::fsync(fd_) == 0, "cannot write");
   check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot rename");
   ::close(fd_);
@@ -174,6 +157,7 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() {
+  check_lost_pages();
   std::error_code error;
   std::filesystem::remove_all(path_, error);
   if (!error) std::filesystem::rename(partial_, path_, error);

@@ -236,9 +236,11 @@ TEST(Euler, ValuesThatAreNotFiniteStopItAtTheirStep) {
   try {
     euler(at::ones({2}), make_timesteps(4, "uniform", 0), breaks);
     ADD_FAILURE() << "not noticed";
-  } catch (const Failure& failure) {
-    EXPECT_NE(std::string(failure.what()).find("after step 3 of 4 (t = 0.5)"), std::string::npos)
-        << failure.what();
+  } catch (const NotFinite& fault) {
+    EXPECT_STREQ(fault.what(), "sampling step 3 of 4 (t = 0.5): values are not finite");
+    EXPECT_EQ(fault.t, 0.5);
+    EXPECT_TRUE(at::equal(fault.x_t, at::full({2}, 2.25)));
+    EXPECT_TRUE(at::isinf(fault.x_next).all().item<bool>());
   }
 }
 

@@ -4,7 +4,6 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/std.h>
 
-#include "i1/core/error.h"
 #include "i1/flow/path.h"
 
 namespace i1 {
@@ -41,10 +40,13 @@ at::Tensor euler(at::Tensor x, const std::vector<float>& timesteps,
                  const VelocityFunction& velocity, const StepObserver& on_step) {
   for (size_t k = 0; k + 1 < timesteps.size(); ++k) {
     const float t = timesteps[k];
-    x = x + (timesteps[k + 1] - t) * velocity(x, t);
-    check_machine(at::isfinite(x).all().item<bool>(),
-                  "sampling: values are no longer finite after step ", k + 1, " of ",
-                  timesteps.size() - 1, " (t = ", t, ")");
+    const at::Tensor next = x + (timesteps[k + 1] - t) * velocity(x, t);
+    if (!at::isfinite(next).all().item<bool>()) {
+      throw NotFinite(concat("sampling step ", k + 1, " of ", timesteps.size() - 1, " (t = ", t,
+                             "): values are not finite"),
+                      t, x, next);
+    }
+    x = next;
     if (on_step) on_step(static_cast<int64_t>(k) + 1, x);
   }
   return x;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "i1/core/error.h"
+
 namespace i1 {
 
 /// The N + 1 times of a schedule from 0 (noise) to 1 (image), float32:
@@ -37,7 +39,17 @@ using VelocityFunction = std::function<at::Tensor(const at::Tensor& x_t, double 
 /// Called after each step with its number, from 1 on, and the latents it reached.
 using StepObserver = std::function<void(int64_t step, const at::Tensor& x_t)>;
 
-/// x <- x + (t[k+1] - t[k]) velocity(x, t[k]) over the whole grid, in float32. Throws Failure,
+/// Values stopped being finite in a step: what it began with and what it came to.
+class NotFinite : public Failure {
+ public:
+  NotFinite(const std::string& message, double t, at::Tensor x_t, at::Tensor x_next)
+      : Failure(message), t(t), x_t(std::move(x_t)), x_next(std::move(x_next)) {}
+
+  double t;
+  at::Tensor x_t, x_next;
+};
+
+/// x <- x + (t[k+1] - t[k]) velocity(x, t[k]) over the whole grid, in float32. Throws NotFinite,
 /// naming the step, where values stop being finite.
 at::Tensor euler(at::Tensor x, const std::vector<float>& timesteps,
                  const VelocityFunction& velocity, const StepObserver& on_step = nullptr);

@@ -205,7 +205,7 @@ void check_prompts(const T5GemmaConfig& config, const std::vector<std::vector<in
 // and so gets an attention output of 0, is the padding of all prompts.
 at::Tensor encode_packed(const T5GemmaEncoder& encoder,
                          const std::vector<std::vector<int64_t>>& prompts, int64_t num_text_tokens,
-                         const TextEncoderOptions& options) {
+                         const TextEncoderOptions& options, const Observer* observer) {
   std::vector<int64_t> ids, positions, order;
   std::vector<Segment> segments;
   for (const std::vector<int64_t>& prompt : prompts) {
@@ -226,7 +226,7 @@ at::Tensor encode_packed(const T5GemmaEncoder& encoder,
     return attention(q, k, v, segments, {}, attention_settings);
   };
   const at::Device device = encoder.embed_tokens.weight.device();
-  const Forward forward(encoder, options, integers(positions, device), mix, nullptr);
+  const Forward forward(encoder, options, integers(positions, device), mix, observer);
   return at::index_select(forward(integers(ids, device)), 0, integers(order, device));  // (N, D)
 }
 
@@ -234,7 +234,7 @@ at::Tensor encode_packed(const T5GemmaEncoder& encoder,
 at::Tensor encode_unpacked(const T5GemmaEncoder& encoder,
                            const std::vector<std::vector<int64_t>>& prompts, int64_t length,
                            const std::vector<PackedPrompt>& layout,
-                           const TextEncoderOptions& options) {
+                           const TextEncoderOptions& options, const Observer* observer) {
   std::vector<int64_t> ids, mask, order;
   for (size_t b = 0; b < prompts.size(); ++b) {
     const int64_t begin = static_cast<int64_t>(ids.size());
@@ -248,7 +248,8 @@ at::Tensor encode_unpacked(const T5GemmaEncoder& encoder,
   const at::Device device = encoder.embed_tokens.weight.device();
   const at::Tensor hidden =
       encode_padded_text(encoder, integers(ids, device).view({-1, length}),
-                         integers(mask, device).view({-1, length}), options);  // (B, length, D)
+                         integers(mask, device).view({-1, length}), options,
+                         observer);                                           // (B, length, D)
   return at::index_select(hidden.flatten(0, 1), 0, integers(order, device));   // (N, D)
 }
 
@@ -296,7 +297,7 @@ at::Tensor encode_padded_text(const T5GemmaEncoder& encoder, const at::Tensor& i
 
 PackedText encode_text(const T5GemmaEncoder& encoder,
                        const std::vector<std::vector<int64_t>>& prompts, int64_t num_text_tokens,
-                       const TextEncoderOptions& options) {
+                       const TextEncoderOptions& options, const Observer* observer) {
   check_prompts(encoder.config, prompts, num_text_tokens);
   const bool is_jax = options.padding == PaddingMode::kJax;
   PackedText packed;
@@ -313,11 +314,11 @@ PackedText encode_text(const T5GemmaEncoder& encoder,
   }
   packed.key_bias = log_of(counts, encoder.embed_tokens.weight.device());  // (N)
   if (is_jax && longest <= encoder.config.sliding_window) {
-    packed.hidden = encode_packed(encoder, prompts, num_text_tokens, options);
+    packed.hidden = encode_packed(encoder, prompts, num_text_tokens, options, observer);
   } else {
     packed.hidden = encode_unpacked(
         encoder, prompts, is_jax ? std::min(longest + 1, num_text_tokens) : num_text_tokens,
-        packed.prompts, options);
+        packed.prompts, options, observer);
   }
   return packed;
 }

@@ -119,10 +119,11 @@ struct PackedText {
 
 /// Encodes B prompts given as token ids, each of at most `num_text_tokens` (T), without computing
 /// what is the same for every padding row. Differentiable in the weights. Throws UserError for a
-/// prompt that is too long and for ids outside the vocabulary.
+/// prompt that is too long and for ids outside the vocabulary. Stages: as of encode_padded_text, of
+/// whatever rows it works on.
 PackedText encode_text(const T5GemmaEncoder& encoder,
                        const std::vector<std::vector<int64_t>>& prompts, int64_t num_text_tokens,
-                       const TextEncoderOptions& options = {});
+                       const TextEncoderOptions& options = {}, const Observer* observer = nullptr);
 
 /// The same on padded rows, for any mask. ids, mask: (B, T), integers; mask 1 = token. Returns
 /// (B, T, D). Rows that see no key get an attention output of 0. Differentiable in the weights.

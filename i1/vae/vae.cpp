@@ -76,13 +76,14 @@ at::Tensor Vae::encode(const at::Tensor& images, const at::Tensor& noise) const 
   return normalize_latents(raw.to(at::kFloat), statistics_);
 }
 
-at::Tensor Vae::decode(const at::Tensor& latents, const DecodeLimits& limits) const {
+at::Tensor Vae::decode(const at::Tensor& latents, const DecodeLimits& limits,
+                       const Observer* observer) const {
   const int64_t band_rows = choose_band_rows(latents.sizes(), limits);
   const auto prepare = [&](const at::Tensor& x) {
     return x.to(dtype_).contiguous(at::MemoryFormat::ChannelsLast);
   };
   const auto run = [&](const auto& net, const at::Tensor& x) {
-    return (band_rows == 0 ? i1::decode(net, x) : decode_in_bands(net, x, band_rows))
+    return (band_rows == 0 ? i1::decode(net, x, observer) : decode_in_bands(net, x, band_rows))
         .to(at::kFloat);
   };
   if (const auto* taef2 = std::get_if<Taef2>(&net_))
@@ -90,6 +91,14 @@ at::Tensor Vae::decode(const at::Tensor& latents, const DecodeLimits& limits) co
   const at::Tensor raw = prepare(denormalize_latents(latents, statistics_));
   const auto* flux = std::get_if<Autoencoder>(&net_);
   return flux != nullptr ? run(*flux, raw) : run(std::get<QwenImageAutoencoder>(net_), raw);
+}
+
+FirstNotFinite Vae::first_weight_not_finite() const {
+  const auto is_of_encoder = [](const std::string& key) {
+    return key.starts_with("encoder.") || key.starts_with("quant_conv.");
+  };
+  return std::visit(
+      [&](const auto& net) { return i1::first_weight_not_finite(net, is_of_encoder); }, net_);
 }
 
 int64_t Vae::decode_bytes(at::IntArrayRef latents, int64_t band_rows) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "i1/core/finite.h"
 #include "i1/vae/latent_scaling.h"
 #include "i1/vae/load.h"
 
@@ -38,8 +39,12 @@ class Vae {
   /// normalised latents (B, C, h, w) float32 -> images (B, 3, 8h, 8w), about [-1, 1], clamped to it
   /// by Qwen-Image only. All at once where that fits the limit of `limits`, else in bands of rows,
   /// which moves pixels by rounding errors. Throws UserError where `limits` has a limit that bands
-  /// do not fit either.
-  at::Tensor decode(const at::Tensor& latents, const DecodeLimits& limits = {}) const;
+  /// do not fit either. Stages are those of the autoencoder, none in bands.
+  at::Tensor decode(const at::Tensor& latents, const DecodeLimits& limits = {},
+                    const Observer* observer = nullptr) const;
+
+  /// The first weight of the decoder with a value that is not finite.
+  FirstNotFinite first_weight_not_finite() const;
 
   /// About the largest sum of bytes that `decode` holds at once: all at once (`band_rows` = 0), or
   /// in bands. latents: (B, C, h, w); only their shape counts.
