@@ -191,6 +191,9 @@ int run_generate(int argc, char** argv) {
     }
   }
   const Request& first = requests.front();
+  const MemoryPlan plan =
+      pipeline.plan(first, std::min<int64_t>(options.batch_size, requests.size()));
+  if (device.is_cpu()) check_fits(plan, available_memory());
   if (is_in_folder) make_folder(options.output);
   AtomicFile(file_for(options, first, is_in_folder));  // before the work, not after it
   std::fprintf(stderr,
@@ -198,9 +201,6 @@ int run_generate(int argc, char** argv) {
                pipeline.config().name.c_str(), first.width, first.height, first.num_steps,
                first.schedule.c_str(), first.guidance_scale, first.guidance_rescale, first.seed,
                first.compute_dtype.c_str(), why.c_str(), options.machine.device.c_str());
-  const MemoryPlan plan =
-      pipeline.plan(first, std::min<int64_t>(options.batch_size, requests.size()));
-  if (device.is_cpu()) check_fits(plan, available_memory());
   if (plan.is_large()) std::fprintf(stderr, "%s\n", plan.text(available_memory()).c_str());
   Progress progress(
       "sampling",

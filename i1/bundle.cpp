@@ -33,19 +33,48 @@ TensorMap stored_form(Net& net, const std::string& prefix,
   return tensors;
 }
 
+// Some downloads take the place of the whole file first: what has not come is zeros. A matrix of
+// zeros does nothing, so no trained model has one. Of most a single row is read.
+void check_has_values(const at::Tensor& matrix, const std::string& where, const std::string& key) {
+  const bool has_values =
+      matrix.numel() == 0 || matrix.select(0, -1).any().item<bool>() || matrix.any().item<bool>();
+  check_user(has_values, where, ": tensor \"", key,
+             "\" holds only zeros; the file is incomplete, get it again");
+}
+
+// Blocks are passed over, they would have to be decoded; of int8 the numbers and scales stand
+// apart.
+void check_no_blanks(const OpenBackbone& backbone) {
+  for (const auto& [key, tensor] : backbone.tensors) {
+    const bool is_used = is_matrix(key, tensor.info.shape) && !is_unused(key, backbone.config);
+    if (!is_used || !tensor.encoding.empty()) continue;
+    const auto pair = backbone.int8_pairs.find(key);
+    if (pair == backbone.int8_pairs.end()) {
+      check_has_values(tensor.read(), backbone.where, key);
+      continue;
+    }
+    check_has_values(pair->second.read(), backbone.where, key);
+    const auto scale = backbone.int8_pairs.find(key + ".row_scale");
+    if (scale != backbone.int8_pairs.end())
+      check_has_values(scale->second.read(), backbone.where, scale->first);
+  }
+}
+
 // The networks, opened here, so that what cannot be read is known now, and read as they are used.
 // Weights of a mapped file take no memory until then.
 Bundle assemble(BundleConfig config, OpenBackbone backbone, const fs::path& text_encoder,
                 const fs::path& tokenizer, const fs::path& vae, at::Device device,
                 Precision precision) {
   check_tensors(backbone);
+  check_no_blanks(backbone);
   const BackboneMemory of_backbone = inference_memory(backbone, precision, device);
   ModelMemory memory;
   memory.backbone_mapped = of_backbone.mapped;
   memory.backbone = of_backbone.copied;
   T5GemmaEncoder encoder = load_t5gemma(text_encoder);
-  for_each_tensor(encoder, "", [&](const std::string&, at::Tensor& tensor) {
+  for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
     memory.text_encoder_mapped += static_cast<int64_t>(tensor.nbytes());
+    if (tensor.dim() == 2) check_has_values(tensor, text_encoder.string(), key);
   });
   const ModelConfig& model = config.model;
   check_user(encoder.config.hidden_size == model.text_width, text_encoder.string(),

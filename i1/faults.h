@@ -17,6 +17,8 @@ std::string name_of(const Request& request);
 class StageFinder {
  public:
   StageFinder(const DualStream& model, const Layout& layout);
+  StageFinder(const StageFinder&) = delete;  // its observer holds its address
+  StageFinder& operator=(const StageFinder&) = delete;
 
   const Observer* observer() const { return &observer_; }
   const FirstNotFinite& first() const { return first_; }

@@ -209,7 +209,7 @@ at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const
     return euler(
         at::stack(noise).to(device_), timesteps,
         [&](const at::Tensor& x_t, double t) { return guided_velocity(x_t, t, nullptr); },
-        on_step);  // (B, C, h, w)
+        on_step);                     // (B, C, h, w)
   } catch (const NotFinite& fault) {  // the same step again, watched
     check_mapped_files();
     StageFinder finder(backbone, layout);

@@ -121,8 +121,9 @@ void check_mapped_files() {
   const std::lock_guard lock(mappings().mutex);
   for (const auto& [data, mapping] : mappings().all) {
     struct stat now;
-    check_machine(!is_written_to(mapping, now), mapping.path, ": was written to while it was read (",
-                  mapping.status.st_size, " bytes when opened, ", now.st_size, " now)", kAdvice);
+    check_machine(!is_written_to(mapping, now), mapping.path,
+                  ": was written to while it was read (", mapping.status.st_size,
+                  " bytes when opened, ", now.st_size, " now)", kAdvice);
   }
 }
 

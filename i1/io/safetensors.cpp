@@ -84,6 +84,16 @@ void check_no_gaps(std::vector<Entry> entries, uint64_t data_bytes, const std::s
              " bytes after the last tensor; the header is damaged");
 }
 
+// What a download leaves in the place of weights when it did not give them.
+std::string what_else(std::span<const std::byte> bytes) {
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()),
+                               std::min<size_t>(bytes.size(), 64));
+  if (start.starts_with("version https://git-lfs"))
+    return "; this is a pointer of Git LFS: git lfs pull fetches the file itself";
+  if (start.starts_with("<")) return "; this is a web page or XML: download the file itself";
+  return "; expected weights (safetensors, GGUF, .pt or .npz), or the file is incomplete";
+}
+
 }  // namespace
 
 StoredSafetensors parse_safetensors(const FileBytes& file) {
@@ -94,7 +104,7 @@ StoredSafetensors parse_safetensors(const FileBytes& file) {
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
   check_user(header_bytes <= std::min<uint64_t>(bytes.size() - 8, kMaxHeaderBytes), file.where,
              ": header of ", header_bytes, " bytes in a file of ", bytes.size(),
-             "; not a safetensors file, or incomplete");
+             "; not a safetensors file", what_else(bytes));
   const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
   const nlohmann::json header = nlohmann::json::parse(text, text + header_bytes, nullptr, false);
   check_user(header.is_object(), file.where,

@@ -246,11 +246,10 @@ at::Tensor encode_unpacked(const T5GemmaEncoder& encoder,
       order.push_back(begin + i);
   }
   const at::Device device = encoder.embed_tokens.weight.device();
-  const at::Tensor hidden =
-      encode_padded_text(encoder, integers(ids, device).view({-1, length}),
-                         integers(mask, device).view({-1, length}), options,
-                         observer);                                           // (B, length, D)
-  return at::index_select(hidden.flatten(0, 1), 0, integers(order, device));   // (N, D)
+  const at::Tensor hidden = encode_padded_text(encoder, integers(ids, device).view({-1, length}),
+                                               integers(mask, device).view({-1, length}), options,
+                                               observer);                     // (B, length, D)
+  return at::index_select(hidden.flatten(0, 1), 0, integers(order, device));  // (N, D)
 }
 
 }  // namespace

@@ -52,7 +52,11 @@ T5GemmaEncoder init_t5gemma(const T5GemmaConfig& config, const RandomStream& str
 }
 
 T5GemmaEncoder load_t5gemma(const fs::path& folder, at::Device device) {
-  check_user(fs::is_directory(folder), folder.string(), ": no such folder");
+  constexpr const char* kExpected = "; expected a folder of T5Gemma: config.json and safetensors";
+  check_user(fs::is_directory(folder), folder.string(),
+             fs::exists(folder) ? ": is a file" : ": no such folder", kExpected);
+  check_user(fs::exists(folder / "config.json"), folder.string(), ": no config.json in this folder",
+             kExpected);
   T5GemmaEncoder encoder = t5gemma_shapes(read_t5gemma_config(folder / "config.json"));
   TensorMap tensors = read_tensors(open_weights(
       folder, [](const std::string& key) { return key.find("decoder.") == std::string::npos; }));

@@ -54,8 +54,15 @@ Vae Vae::load(const fs::path& path, at::Device device, at::ScalarType dtype) {
       return Vae(load_qwen_image(path), device, dtype);
     return Vae(load_autoencoder(path), device, dtype);
   }
+  constexpr const char* kExpected = "; expected FLUX.2, FLUX.1, Qwen-Image or TAEF2";
   const fs::path file = fs::is_directory(path) ? path / "taef2.safetensors" : path;
-  if (is_flux_file(read_safetensors(file).tensors)) return Vae(load_flux_file(file), device, dtype);
+  check_user(fs::exists(file), path.string(),
+             ": neither config.json nor taef2.safetensors in this folder", kExpected);
+  const TensorMap tensors = read_safetensors(file).tensors;
+  if (is_flux_file(tensors)) return Vae(load_flux_file(file), device, dtype);
+  const auto is_decoder = [](const auto& item) { return item.first.starts_with("decoder."); };
+  check_user(std::any_of(tensors.begin(), tensors.end(), is_decoder), file.string(),
+             ": no autoencoder, it has no tensor decoder.*", kExpected);
   return Vae(load_taef2(file), device, dtype);
 }
 
