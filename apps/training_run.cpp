@@ -9,6 +9,7 @@
 #include "i1/core/config.h"
 #include "i1/core/files.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/mappings.h"
 #include "i1/core/progress.h"
 #include "i1/data/nano_sheet.h"
 #include "i1/data/transform.h"
@@ -159,6 +160,7 @@ void run_stage(const TrainConfig& config, const RunFolders& folders, at::Device 
   auto begin = std::chrono::steady_clock::now();
   for (int64_t step = first + 1; step <= config.num_steps && !is_interrupted(); ++step) {
     means.add(trainer.step());
+    check_lost_pages();  // of the data: nothing more is learned from zeros
     if (is_logged(step)) {
       const auto now = std::chrono::steady_clock::now();
       const double seconds = std::chrono::duration<double>(now - begin).count();
