@@ -348,7 +348,7 @@ TEST(T5GemmaFolder, RefusesDamagedFoldersAndSaysWhy) {
   const std::vector<std::pair<std::string, std::function<void(const std::filesystem::path&)>>>
       cases = {
           {"no such folder", [](const auto& f) { std::filesystem::remove_all(f); }},
-          {"config.json: cannot be opened",
+          {"no config.json in this folder",
            [](const auto& f) { std::filesystem::remove(f / "config.json"); }},
           {"config.json: not a JSON",
            [](const auto& f) { write_file_atomically(f / "config.json", "{"); }},

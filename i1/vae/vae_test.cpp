@@ -288,12 +288,12 @@ TEST(Vae, WhatIsNoAutoencoderIsRefusedInOneLine) {
     return folder.path() / name;
   };
   expect_error("nothing/here: no such file or folder", [] { Vae::load("nothing/here"); });
-  expect_error("i1/vae/taef2.safetensors: ", [] { Vae::load("i1/vae"); });
+  expect_error("i1/vae: neither config.json nor taef2.safetensors", [] { Vae::load("i1/vae"); });
   const fs::path text = write("text.safetensors", "a file of words\nand lines\n");
   expect_error(text.string() + ": ", [&] { Vae::load(text); });
   const fs::path other = folder.path() / "other.safetensors";
   write_safetensors(other, {{"encoder.0.weight", at::zeros({64, 3, 3, 3})}});
-  expect_error(other.string() + ": no tensor \"encoder.0.bias\"; nearest: \"encoder.0.weight\"",
+  expect_error(other.string() + ": no autoencoder, it has no tensor decoder.*",
                [&] { Vae::load(other); });
   TensorMap shape = read_safetensors(kTaef2).tensors;
   shape["decoder.19.bias"] = at::zeros({4});
