@@ -1,4 +1,5 @@
-// i1 convert SOURCE TARGET: a backbone's weights in another format or type. Parses, calls, reports.
+// i1 convert SOURCE TARGET: weights of a backbone or of a text encoder in another format or type.
+// Parses, calls, reports.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -10,6 +11,7 @@
 #include "i1/core/memory.h"
 #include "i1/model/convert.h"
 #include "i1/model/convert_check.h"
+#include "i1/text/convert.h"
 
 namespace i1 {
 namespace {
@@ -27,7 +29,7 @@ struct Options {
 void add_options(CLI::App& app, Options& options) {
   app.add_option("SOURCE", options.source,
                  "weights of a backbone: .pt, .npz, safetensors (file, index, folder), a bundled "
-                 "model's folder, GGUF")
+                 "model's folder, GGUF; or a T5Gemma folder, of which the encoder is kept")
       ->required();
   app.add_option("TARGET", options.target,
                  "NAME.safetensors, NAME.gguf, or a folder for safetensors in shards")
@@ -96,21 +98,44 @@ void print_check(const OpenBackbone& source, const OpenBackbone& target) {
   }
 }
 
+template <class Plan>
+void write_and_report(const Plan& plan, const char* what) {
+  write_converted(plan);
+  std::printf("%s: %s, %zu tensors, %.1f MB\n", plan.target.c_str(), what, plan.tensors.size(),
+              static_cast<double>(plan.num_bytes) / 1e6);
+}
+
+void convert_text_encoder(const Options& options) {
+  const ConvertOptions& convert = options.convert;
+  check_user(convert.format.empty() || convert.format == "safetensors", "--format ", convert.format,
+             ": ", options.source.string(),
+             " is a T5Gemma text encoder, which is written as a folder of safetensors");
+  check_user(!options.is_checked && options.side == "ema", options.source.string(),
+             ": is a T5Gemma text encoder; --check and --side are for backbones");
+  write_and_report(
+      plan_convert_t5gemma(options.source, options.target, convert.dtype, convert.max_shard_bytes),
+      "T5Gemma text encoder");
+}
+
 }  // namespace
 
 int run_convert(int argc, char** argv) {
-  CLI::App app("Writes a backbone's weights in another format or type, a tensor at a time.");
+  CLI::App app(
+      "Writes weights of a backbone or of a text encoder in another format or type, a tensor at a "
+      "time.");
   Options options;
   add_options(app, options);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   apply(options.machine);
   if (!options.max_shard_size.empty())
     options.convert.max_shard_bytes = parse_size(options.max_shard_size);
+  if (holds_t5gemma(options.source)) {
+    convert_text_encoder(options);
+    return 0;
+  }
   OpenBackbone source = open_backbone(options.source, parse_side(options.side));
   const ConvertPlan plan = plan_convert(source, options.source, options.target, options.convert);
-  write_converted(plan);
-  std::printf("%s: %zu tensors, %.1f MB\n", plan.target.c_str(), plan.tensors.size(),
-              static_cast<double>(plan.num_bytes) / 1e6);
+  write_and_report(plan, "i1 backbone");
   if (options.is_checked) {
     std::fflush(stdout);
     source.tensors = with_tables(source);

@@ -70,7 +70,7 @@ TrainState first_state(const TrainConfig& config, const fs::path& output, at::De
                "init_from=", config.init_from, ": neither a stage with checkpoints in ",
                output.string(), " nor a folder of --export");
     const Bundle bundle = load_bundle(config.init_from, device, at::kFloat);
-    const Net net{bundle.backbone.get(), bundle.text_encoder.get()};
+    const Net net{bundle.backbone.get(), widened(bundle.text_encoder.get())};
     start_from(state, net, net, config.init_from);
   }
   std::fprintf(stderr, "%s starts from %s\n", config.recipe.c_str(), config.init_from.c_str());
@@ -79,7 +79,8 @@ TrainState first_state(const TrainConfig& config, const fs::path& output, at::De
 
 T5GemmaEncoder text_encoder_of(const TrainConfig& config, const Net& net,
                                const fs::path& data_root) {
-  return net.text_encoder ? *net.text_encoder : load_t5gemma(data_root / config.text.encoder);
+  return net.text_encoder ? *net.text_encoder
+                          : widened(load_t5gemma(data_root / config.text.encoder));
 }
 
 // One picture a prompt from the averaged weights; the same noise each time.

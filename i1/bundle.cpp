@@ -188,7 +188,7 @@ void save_bundle(const fs::path& folder, const BundleConfig& config, const DualS
                                           return is_frozen(key) || is_unused(key, model.config);
                                         }),
                             max_shard_bytes);
-  T5GemmaEncoder encoder = text_encoder;
+  T5GemmaEncoder encoder = widened(text_encoder);
   const TensorMap text = stored_form(encoder, "encoder.", [](const std::string&) { return false; });
   write_sharded_safetensors(partial / "text_encoder", "model", text, max_shard_bytes);
   write_file_atomically(partial / "text_encoder/config.json",

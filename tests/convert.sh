@@ -43,6 +43,27 @@ for part in bundle.json text_encoder tokenizer; do ln -s "$PWD/weights/nano/$par
 "$i1" generate "a red apple" --model "$scratch/weights/small" --steps 2 --size 32x32 --output "$scratch/apple.png" 2>/dev/null >&2 ||
   fail "no picture from converted weights"
 
+# A text encoder: the same bytes in float32 again, int8 as a bundle has it, and what is beside it.
+cp -r weights/nano/text_encoder "$scratch/source_text"
+cp weights/nano/tokenizer/tokenizer.json "$scratch/source_text/"
+convert "$scratch/source_text" "$scratch/text32" --dtype float32 --max-shard-size 5MB
+grep -q 'T5Gemma text encoder' "$scratch/out" || fail "does not say what it is: $(cat "$scratch/out")"
+cmp weights/nano/tokenizer/tokenizer.json "$scratch/text32/tokenizer.json" || fail "the tokenizer is not copied along"
+convert "$scratch/text32" "$scratch/text8" --dtype int8
+convert "$scratch/text8" "$scratch/text32_again" --dtype float32
+convert "$scratch/text8" "$scratch/text16" --dtype bfloat16
+convert "$scratch/text8" "$scratch/text16" --dtype bfloat16  # in place of an encoder: allowed
+"$i1" inspect "$scratch/text8/model.safetensors" >"$scratch/out"
+grep -q 'row_scale' "$scratch/out" || fail "int8 without its factors"
+mkdir "$scratch/pictures"
+for text in text8 text16 text32 text32_again; do
+  rm -f "$scratch/weights/small/text_encoder"
+  ln -s "$scratch/$text" "$scratch/weights/small/text_encoder"
+  "$i1" generate "a red apple" --model "$scratch/weights/small" --steps 2 --size 32x32 --dtype float32 --output "$scratch/pictures/$text.png" \
+    2>"$scratch/err" >&2 || fail "no picture with $text: $(cat "$scratch/err")"
+done
+cmp "$scratch/pictures/text8.png" "$scratch/pictures/text32_again.png" || fail "int8 text encoder: another picture than its float32 products"
+
 # Mistakes: exit status 2, one line, nothing written.
 expect() {  # expect WORDS ARGUMENTS...
   local words=$1 status=0
@@ -77,6 +98,16 @@ expect 'holds no backbone, so it is not replaced' $pt "$scratch/cut.gguf"
 expect 'which is not of such weights, so it is not replaced' $pt "$scratch/weights"
 expect 'Not a directory' $pt "$scratch/nano.gguf/out.safetensors"
 expect 'No such file or directory' $pt "$scratch/no/such/out.safetensors"
+expect 'written in float32, bfloat16 or int8' "$scratch/text8" "$scratch/to/text" --dtype q8_0
+expect 'is written as a folder of safetensors' "$scratch/text8" "$scratch/to/text" --format gguf
+expect 'name a folder' "$scratch/text8" "$scratch/to/text.gguf"
+expect 'name a folder' "$scratch/text8" "$scratch/to/text.safetensors"
+expect 'are for backbones' "$scratch/text8" "$scratch/to/text" --check
+expect 'is the source' "$scratch/text8" "$scratch/text8"
+expect 'holds no T5Gemma, so it is not replaced' "$scratch/text8" "$scratch/third"
+expect 'which is not of a text encoder' "$scratch/text8" "$scratch/weights"
+cp -r "$scratch/text8" "$scratch/cut_text" && head -c 100000 "$scratch/text8/model.safetensors" >"$scratch/cut_text/model.safetensors"
+expect 'cut_text' "$scratch/cut_text" "$scratch/to/text"
 [[ -z $(ls "$scratch/to") ]] || fail "left behind: $(ls "$scratch/to")"
 [[ ! -e weights/nano/new.safetensors ]] || fail "written into the source"
 

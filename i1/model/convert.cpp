@@ -1,19 +1,16 @@
 #include "i1/model/convert.h"
 
-#include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "i1/core/config.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
-#include "i1/core/interrupt.h"
 #include "i1/core/nearest.h"
-#include "i1/core/progress.h"
 #include "i1/io/block_formats.h"
+#include "i1/io/conversion.h"
 #include "i1/io/gguf.h"
 #include "i1/io/row_scales.h"
 
@@ -51,36 +48,12 @@ const Kind* find_kind(const std::string& name) {
 
 // Values.
 
-// The tensor's values, refused where one is not finite or above what its target holds.
-StoredTensor checked(const StoredTensor& source, const std::string& where, double largest) {
-  StoredTensor tensor = source;
-  tensor.read = [read = source.read, where, largest] {
-    check_interrupt();
-    at::Tensor values = read();
-    if (values.numel() == 0) return values;
-    const auto [low, high] = at::aminmax(values);  // NaN where there is one
-    const double extreme = std::max(-low.item<double>(), high.item<double>());
-    const bool is_nan = std::isnan(low.item<double>()) || std::isnan(high.item<double>());
-    check_user(!is_nan && std::isfinite(extreme), where, " holds ",
-               is_nan ? "a value that is not a number" : "an infinite value",
-               "; the source is damaged or its training diverged");
-    check_user(extreme <= largest, where, " holds ", extreme, ", expected at most ", largest,
-               " in this type; choose bfloat16 or float32");
-    return values;
-  };
-  return tensor;
-}
-
-StoredTensor as_dtype(const StoredTensor& source, at::ScalarType dtype) {
-  return {{dtype, source.info.shape}, [read = source.read, dtype] { return read().to(dtype); }};
-}
-
 void put(StoredTensors& target, const std::string& key, const StoredTensor& source,
          const Kind* kind, const std::string& where) {
   const at::ScalarType stored = source.info.dtype;
   const bool is_kept = is_frozen(key) || stays_float32(key);  // never below float32
   const bool is_small = kind != nullptr && is_matrix(key, source.info.shape);
-  const auto checked_for = [&](double largest) { return checked(source, where, largest); };
+  const auto checked_for = [&](double largest) { return checked_values(source, where, largest); };
   constexpr double kAny = std::numeric_limits<float>::max();
   const double largest_bfloat16 = static_cast<double>(std::numeric_limits<c10::BFloat16>::max());
   if (is_small && kind->name == "int8") {
@@ -98,11 +71,6 @@ void put(StoredTensors& target, const std::string& key, const StoredTensor& sour
 
 // The target's place.
 
-bool is_inside(const fs::path& path, const fs::path& folder) {
-  const auto [end, unused] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
-  return end == folder.end();
-}
-
 bool is_ours(const std::string& name) {
   return name.starts_with(kStem) &&
          (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
@@ -118,14 +86,7 @@ bool is_backbone(const fs::path& path) {
 
 void check_target(const ConvertPlan& plan, const fs::path& source) {
   const fs::path& target = plan.target;
-  const fs::path to = fs::weakly_canonical(target);
-  fs::path from = fs::weakly_canonical(source);
-  if (from.string().ends_with(".index.json")) from = from.parent_path();  // and its shards
-  check_user(from != to, target.string(), ": is the source; name another target");
-  check_user(!is_inside(to, from), target.string(), ": lies in the source ", source.string(),
-             "; name a target elsewhere");
-  check_user(!plan.is_folder || !is_inside(from, to), target.string(), ": holds the source ",
-             source.string(), " and would be replaced; name another folder");
+  check_places(source, target, plan.is_folder);
   if (!fs::exists(target)) return;
   check_user(fs::is_directory(target) == plan.is_folder, target.string(),
              plan.is_folder
@@ -194,16 +155,6 @@ nlohmann::ordered_json gguf_metadata(const ConvertPlan& plan) {
   return values;
 }
 
-void check_space(const ConvertPlan& plan) {
-  std::error_code error;
-  const fs::path folder = fs::absolute(plan.target).parent_path();
-  const fs::space_info space = fs::space(folder, error);
-  if (error) return;  // what writes there says why
-  check_machine(space.available >= plan.num_bytes, plan.target.string(),
-                ": No space left on device: ", static_cast<double>(plan.num_bytes) / 1e9,
-                " GB are needed, ", static_cast<double>(space.available) / 1e9, " GB are free");
-}
-
 }  // namespace
 
 StoredTensors with_tables(const OpenBackbone& backbone) {
@@ -238,16 +189,8 @@ ConvertPlan plan_convert(const OpenBackbone& source, const fs::path& source_path
 }
 
 void write_converted(const ConvertPlan& plan) {
-  check_space(plan);
-  constexpr uint64_t kMegabyte = 1'000'000;
-  Progress progress("converting", static_cast<int64_t>(plan.num_bytes / kMegabyte), "MB");
-  uint64_t num_done = 0;
-  const auto written = [&](uint64_t num_bytes) {
-    num_done += num_bytes;
-    progress.update(static_cast<int64_t>(num_done / kMegabyte));
-    MappedFile::forget_pages();
-    check_interrupt();
-  };
+  check_space(plan.target, plan.num_bytes);
+  const TensorWritten written = conversion_progress(plan.num_bytes);
   const Metadata metadata = {{"format", "pt"}, {kConfigKey, to_json(plan.config).dump()}};
   if (plan.is_gguf) {
     write_gguf(plan.target, plan.tensors, gguf_metadata(plan), written);

@@ -58,11 +58,18 @@ at::Tensor rotate(const at::Tensor& x, const Rope& rope) {
       .to(x.scalar_type());  // (N, H, E)
 }
 
+// An int8 matrix is as wide as x for the length of its product only.
 at::Tensor linear(const at::Tensor& x, const T5GemmaWeight& layer) {
-  return i1::linear(x, layer.weight.to(x.scalar_type()));
+  return i1::linear(x, values_of(layer, x.scalar_type()));
 }
 
-at::Tensor norm_scale(const T5GemmaWeight& norm) { return norm.weight.to(at::kFloat) + 1; }
+at::Tensor norm_scale(const T5GemmaWeight& norm) { return values_of(norm, at::kFloat) + 1; }
+
+at::Tensor embed(const T5GemmaWeight& table, const at::Tensor& ids, at::ScalarType dtype) {
+  T5GemmaWeight rows{at::embedding(table.weight, ids)};                              // (N, D)
+  if (table.row_scale) rows.row_scale = at::index_select(*table.row_scale, 0, ids);  // (N)
+  return values_of(rows, dtype);
+}
 
 // The encoder over rows (N, D), whatever they belong to: only `mix` knows.
 class Forward {
@@ -81,7 +88,7 @@ class Forward {
     const at::Tensor factor =
         at::scalar_tensor(std::sqrt(static_cast<double>(config_.hidden_size)), at::kFloat)
             .to(dtype_);
-    at::Tensor h = at::embedding(encoder_.embed_tokens.weight, ids).to(dtype_) * factor;  // (N, D)
+    at::Tensor h = embed(encoder_.embed_tokens, ids, dtype_) * factor;  // (N, D)
     observe(observer_, "hidden.0", h);
     for (size_t i = 0; i < encoder_.layers.size(); ++i) {
       h = layer(static_cast<int64_t>(i), h);  // (N, D)
@@ -253,6 +260,13 @@ at::Tensor encode_unpacked(const T5GemmaEncoder& encoder,
 }
 
 }  // namespace
+
+at::Tensor values_of(const T5GemmaWeight& weight, at::ScalarType dtype) {
+  if (!weight.row_scale) return weight.weight.to(dtype);
+  std::vector<int64_t> column(static_cast<size_t>(weight.weight.dim()), 1);
+  column[0] = -1;
+  return (weight.weight.to(at::kFloat) * weight.row_scale->view(column)).to(dtype);
+}
 
 at::Tensor visible_keys(const at::Tensor& mask, bool is_sliding, int64_t window,
                         PaddingMode padding) {

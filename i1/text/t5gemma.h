@@ -16,6 +16,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "i1/core/observer.h"
@@ -24,10 +25,15 @@
 
 namespace i1 {
 
+/// Floating-point values, or int8 with a factor a row, as files of i1/io/row_scales.h hold them.
 struct T5GemmaWeight {
   at::Tensor weight;
+  std::optional<at::Tensor> row_scale = {};  ///< (rows) float32
 
-  static void fields(auto& self, auto&& visit) { visit("weight", self.weight); }
+  static void fields(auto& self, auto&& visit) {
+    visit("weight", self.weight);
+    visit("weight.row_scale", self.row_scale);
+  }
 };
 
 struct T5GemmaAttention {
@@ -91,7 +97,8 @@ enum class PaddingMode {
 };
 
 struct TextEncoderOptions {
-  /// float32 or bfloat16. Weights of another dtype are cast as they are used (differentiably).
+  /// float32 or bfloat16. Weights of another dtype are cast as they are used (differentiably),
+  /// those of int8 multiplied by their factors in float32 before.
   /// Norm statistics, RoPE and softmax are float32 in either case.
   at::ScalarType compute_dtype = at::kFloat;
   PaddingMode padding = PaddingMode::kJax;
@@ -138,6 +145,9 @@ at::Tensor encode_padded_text(const T5GemmaEncoder& encoder, const at::Tensor& i
 at::Tensor visible_keys(const at::Tensor& mask, bool is_sliding, int64_t window,
                         PaddingMode padding);
 
+/// The values in `dtype`.
+at::Tensor values_of(const T5GemmaWeight& weight, at::ScalarType dtype);
+
 /// An encoder with tensors of the right shapes and no values (meta device).
 T5GemmaEncoder t5gemma_shapes(const T5GemmaConfig& config);
 
@@ -150,12 +160,15 @@ T5GemmaEncoder init_t5gemma(const T5GemmaConfig& config, const RandomStream& str
 
 /// Reads a Hugging Face folder: config.json, and safetensors in one file or in shards with an
 /// index. Takes the encoder and leaves the decoder; keys begin with "model.encoder.", or with
-/// "encoder." in an export of the encoder alone. Weights keep their stored dtype; on the CPU they
-/// are views of the mapped files. Throws UserError (file, key, found, expected).
+/// "encoder." in an export of the encoder alone. Weights keep their stored dtype, int8 its factors;
+/// on the CPU they are views of the mapped files. Throws UserError (file, key, found, expected).
 T5GemmaEncoder load_t5gemma(const std::filesystem::path& folder, at::Device device = at::kCPU);
 
-/// Writes config.json and model.safetensors, an encoder alone, loadable by `load_t5gemma` and by
-/// transformers. Throws Failure where the folder cannot be written.
+/// The same encoder without int8: pairs are multiplied to float32, and may be trained.
+T5GemmaEncoder widened(T5GemmaEncoder encoder);
+
+/// Writes config.json and model.safetensors, an encoder alone, loadable by `load_t5gemma` and,
+/// where no weight is int8, by transformers. Throws Failure where the folder cannot be written.
 void save_t5gemma(const T5GemmaEncoder& encoder, const std::filesystem::path& folder);
 
 }  // namespace i1

@@ -10,6 +10,7 @@
 #include "i1/core/fields.h"
 #include "i1/core/files.h"
 #include "i1/core/testing.h"
+#include "i1/io/row_scales.h"
 #include "i1/io/safetensors.h"
 
 namespace i1 {
@@ -307,6 +308,66 @@ TEST(T5GemmaFolder, GivesBackWhatWasSaved) {
   T5GemmaConfig config = read.config;
   config.layer_types.clear();
   EXPECT_EQ(config, encoder.config);
+}
+
+// An encoder's folder with int8 matrices.
+std::filesystem::path int8_folder(const std::string& name) {
+  T5GemmaEncoder encoder = random_encoder(tiny_config());
+  const auto folder = fresh_folder(name);
+  TensorMap tensors;
+  for_each_tensor(encoder, "encoder", [&](const std::string& key, at::Tensor& tensor) {
+    if (tensor.dim() == 2) {
+      put_quantized(tensors, key, tensor);
+    } else {
+      tensors[key] = tensor;
+    }
+  });
+  write_safetensors(folder / "model.safetensors", tensors);
+  write_file_atomically(folder / "config.json", t5gemma_config_json(encoder.config).dump());
+  return folder;
+}
+
+TEST(T5GemmaFolder, Int8MatricesStayInt8AndGiveTheBitsOfTheirProductsInFloat32) {
+  const T5GemmaEncoder read = load_t5gemma(int8_folder("int8"));
+  EXPECT_EQ(read.embed_tokens.weight.scalar_type(), at::kChar);
+  EXPECT_EQ(read.layers[2].mlp.down_proj.weight.scalar_type(), at::kChar);
+  EXPECT_EQ(read.norm.weight.scalar_type(), at::kFloat);
+  TensorMap wide = read_safetensors(int8_folder("int8") / "model.safetensors").tensors;
+  restore_quantized(wide, "here");
+  T5GemmaEncoder expected = widened(read);
+  for_each_tensor(expected, "encoder", [&](const std::string& key, at::Tensor& tensor) {
+    EXPECT_TRUE(at::equal(tensor, wide.at(key))) << key;
+  });
+  const Padded padded = pad(kPrompts, 9);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const TextEncoderOptions options{.compute_dtype = dtype};
+    EXPECT_TRUE(at::equal(encode_text(read, kPrompts, 9, options).hidden,
+                          encode_text(expected, kPrompts, 9, options).hidden));
+    EXPECT_TRUE(at::equal(encode_padded_text(read, padded.ids, padded.mask, options),
+                          encode_padded_text(expected, padded.ids, padded.mask, options)));
+  }
+  const auto again = fresh_folder("int8_again");
+  save_t5gemma(read, again);
+  EXPECT_TRUE(at::equal(encode_text(load_t5gemma(again), kPrompts, 9).hidden,
+                        encode_text(read, kPrompts, 9).hidden));
+}
+
+TEST(T5GemmaFolder, RefusesScalesThatFitNoMatrix) {
+  const std::string matrix = "encoder.layers.1.mlp.up_proj.weight", scale = matrix + ".row_scale";
+  const std::vector<std::pair<std::string, std::function<void(TensorMap&)>>> cases = {
+      {"\"layers.1.mlp.up_proj.weight\" is Char, expected floating-point",
+       [&](TensorMap& t) { t.erase(scale); }},
+      {"no tensor \"" + matrix + "\"", [&](TensorMap& t) { t.erase(matrix); }},
+      {scale + "\" has shape [3], expected [40]", [&](TensorMap& t) { t[scale] = at::ones({3}); }},
+      {"unexpected tensor \"encoder.other.row_scale\"",
+       [&](TensorMap& t) { t["encoder.other.row_scale"] = at::ones({3}); }}};
+  for (const auto& [expected, damage] : cases) {
+    const auto folder = int8_folder("bad_int8");
+    TensorMap tensors = read_safetensors(folder / "model.safetensors").tensors;
+    damage(tensors);
+    write_safetensors(folder / "model.safetensors", tensors);
+    expect_error(expected, [&] { load_t5gemma(folder); });
+  }
 }
 
 // A whole T5Gemma in two shards, with a decoder that must be left alone.

@@ -3,19 +3,38 @@
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
+#include <concepts>
 #include <nlohmann/json.hpp>
 
 #include "i1/core/error.h"
 #include "i1/core/fields.h"
 #include "i1/core/files.h"
 #include "i1/io/load_fields.h"
-#include "i1/io/row_scales.h"
 #include "i1/io/safetensors.h"
 #include "i1/io/weights_file.h"
 #include "i1/text/t5gemma.h"
 
 namespace i1 {
 namespace fs = std::filesystem;
+
+namespace {
+
+// Calls visit(key, weight) for every weight below `object`.
+template <class T, class Visit>
+void for_each_weight(T& object, const std::string& key, const Visit& visit) {
+  if constexpr (std::same_as<T, T5GemmaWeight>) {
+    visit(key, object);
+  } else if constexpr (HasFields<T>) {
+    T::fields(object, [&](const std::string& name, auto& member) {
+      for_each_weight(member, key.empty() ? name : key + "." + name, visit);
+    });
+  } else {
+    for (size_t i = 0; i < object.size(); ++i)
+      for_each_weight(object[i], key + "." + std::to_string(i), visit);
+  }
+}
+
+}  // namespace
 
 T5GemmaEncoder t5gemma_shapes(const T5GemmaConfig& config) {
   const auto empty = [](std::initializer_list<int64_t> shape) {
@@ -58,15 +77,29 @@ T5GemmaEncoder load_t5gemma(const fs::path& folder, at::Device device) {
   check_user(fs::exists(folder / "config.json"), folder.string(), ": no config.json in this folder",
              kExpected);
   T5GemmaEncoder encoder = t5gemma_shapes(read_t5gemma_config(folder / "config.json"));
-  TensorMap tensors = read_tensors(open_weights(
+  const TensorMap tensors = read_tensors(open_weights(
       folder, [](const std::string& key) { return key.find("decoder.") == std::string::npos; }));
-  restore_quantized(tensors, folder.string());
   const bool has_model = tensors.contains("model.encoder.embed_tokens.weight");
-  load_fields(encoder, has_model ? "model.encoder." : "encoder.", tensors, folder.string());
-  for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
-    check_user(tensor.is_floating_point(), folder.string(), ": tensor \"", key, "\" is ",
-               tensor.scalar_type(), ", expected floating-point numbers");
-    tensor = tensor.to(device);
+  const std::string prefix = has_model ? "model.encoder." : "encoder.";
+  for_each_weight(encoder, "", [&](const std::string& key, T5GemmaWeight& weight) {
+    if (tensors.contains(prefix + key + ".weight.row_scale"))
+      weight.row_scale = at::empty({weight.weight.size(0)}, at::TensorOptions().device(at::kMeta));
+  });
+  load_fields(encoder, prefix, tensors, folder.string());
+  for_each_weight(encoder, "", [&](const std::string& key, T5GemmaWeight& weight) {
+    const at::ScalarType dtype = weight.weight.scalar_type();
+    check_user(at::isFloatingType(dtype) || (dtype == at::kChar && weight.row_scale),
+               folder.string(), ": tensor \"", key, ".weight\" is ", dtype,
+               ", expected floating-point numbers");
+    weight.weight = weight.weight.to(device);
+    if (weight.row_scale) weight.row_scale = weight.row_scale->to(device, at::kFloat);
+  });
+  return encoder;
+}
+
+T5GemmaEncoder widened(T5GemmaEncoder encoder) {
+  for_each_weight(encoder, "", [](const std::string&, T5GemmaWeight& weight) {
+    if (weight.row_scale) weight = {values_of(weight, at::kFloat)};
   });
   return encoder;
 }
