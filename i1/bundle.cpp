@@ -74,7 +74,8 @@ Bundle assemble(BundleConfig config, OpenBackbone backbone, const fs::path& text
   T5GemmaEncoder encoder = load_t5gemma(text_encoder);
   for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
     memory.text_encoder_mapped += static_cast<int64_t>(tensor.nbytes());
-    if (tensor.dim() == 2 || key.ends_with(".row_scale")) check_has_values(tensor, text_encoder.string(), key);
+    if (tensor.dim() == 2 || key.ends_with(".row_scale"))
+      check_has_values(tensor, text_encoder.string(), key);
   });
   const ModelConfig& model = config.model;
   check_user(encoder.config.hidden_size == model.text_width, text_encoder.string(),
