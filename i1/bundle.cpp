@@ -54,7 +54,7 @@ void check_no_blanks(const OpenBackbone& backbone) {
       continue;
     }
     check_has_values(pair->second.read(), backbone.where, key);
-    const auto scale = backbone.int8_pairs.find(key + ".row_scale");
+    const auto scale = backbone.int8_pairs.find(key + kScaleSuffix);
     if (scale != backbone.int8_pairs.end())
       check_has_values(scale->second.read(), backbone.where, scale->first);
   }
@@ -74,7 +74,7 @@ Bundle assemble(BundleConfig config, OpenBackbone backbone, const fs::path& text
   T5GemmaEncoder encoder = load_t5gemma(text_encoder);
   for_each_tensor(encoder, "", [&](const std::string& key, at::Tensor& tensor) {
     memory.text_encoder_mapped += static_cast<int64_t>(tensor.nbytes());
-    if (tensor.dim() == 2 || key.ends_with(".row_scale"))
+    if (tensor.dim() == 2 || key.ends_with(kScaleSuffix))
       check_has_values(tensor, text_encoder.string(), key);
   });
   const ModelConfig& model = config.model;

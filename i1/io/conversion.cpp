@@ -22,6 +22,11 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
 
 }  // namespace
 
+bool is_weights_name(const std::string& name) {
+  return name.starts_with(kWeightsStem) &&
+         (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
+}
+
 StoredTensor checked_values(const StoredTensor& source, const std::string& where, double largest) {
   StoredTensor tensor = source;
   tensor.read = [read = source.read, where, largest] {

@@ -8,6 +8,12 @@
 
 namespace i1 {
 
+/// The files of a written folder, "model.safetensors" or its shards and their index, and how large
+/// those are unless told.
+constexpr const char* kWeightsStem = "model";
+constexpr int64_t kShardBytes = 5'000'000'000;
+bool is_weights_name(const std::string& name);
+
 /// The same tensor, whose reading throws UserError (opened by `where`) for a value that is not
 /// finite or of which the absolute value is above `largest`, and Interrupted.
 StoredTensor checked_values(const StoredTensor& source, const std::string& where, double largest);

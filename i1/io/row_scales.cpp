@@ -11,11 +11,6 @@
 #include "i1/core/error.h"
 
 namespace i1 {
-namespace {
-
-const std::string kScaleSuffix = ".row_scale";
-
-}  // namespace
 
 std::pair<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& weight) {
   constexpr float kLargest = 127, kSmallestRow = 1e-30f;

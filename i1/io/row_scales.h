@@ -8,11 +8,14 @@
 
 namespace i1 {
 
+/// What the name of a matrix's scales adds to its own.
+inline const std::string kScaleSuffix = ".row_scale";
+
 /// Symmetric int8 a row: weight ~ values * scale. weight: (out, ...) float32 -> values int8 of the
 /// same shape, scale (out) float32, bit by bit those of quantize_to_int8 (kernels/int8_linear.h).
 std::pair<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& weight);
 
-/// Stores `weight` in `tensors` as `key` (int8) and `key` + ".row_scale".
+/// Stores `weight` in `tensors` as `key` (int8) and `key` + kScaleSuffix.
 void put_quantized(TensorMap& tensors, const std::string& key, const at::Tensor& weight);
 
 /// Replaces every pair that put_quantized wrote by its float32 product. Throws UserError (naming

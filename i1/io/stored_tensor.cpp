@@ -1,5 +1,6 @@
 #include "i1/io/stored_tensor.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
 
@@ -51,6 +52,17 @@ StoredTensors as_stored(const TensorMap& tensors) {
                     [tensor = tensor] { return tensor.to(at::kCPU).contiguous(); }};
   }
   return stored;
+}
+
+TensorMap shapes_of(const StoredTensors& tensors, const std::string& where) {
+  TensorMap shapes;
+  for (const auto& [key, tensor] : tensors) {
+    const auto& [dtype, shape] = tensor.info;
+    check_user(at::isFloatingType(dtype), where, ": tensor \"", key, "\" is ", dtype,
+               ", expected floating-point numbers");
+    shapes[key] = at::empty(shape, at::TensorOptions(dtype).device(at::kMeta));
+  }
+  return shapes;
 }
 
 TensorMap read_all(const StoredTensors& tensors) {

@@ -43,6 +43,10 @@ using TensorWritten = std::function<void(uint64_t num_bytes)>;
 StoredTensors as_stored(const TensorMap& tensors);
 TensorMap read_all(const StoredTensors& tensors);
 
+/// Tensors of the same shapes and types without memory (meta device), to check before reading.
+/// Throws UserError, opened by `where`, for one that is not of floating-point numbers.
+TensorMap shapes_of(const StoredTensors& tensors, const std::string& where);
+
 /// Which tensors are asked for, by name; empty = all.
 using WantsTensor = std::function<bool(const std::string& name)>;
 

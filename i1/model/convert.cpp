@@ -19,9 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStem = "model";
-constexpr int64_t kDefaultShardBytes = 5'000'000'000;
-
 // What --dtype names. Numbers of GGUF's general.file_type.
 struct Kind {
   std::string name;
@@ -71,11 +68,6 @@ void put(StoredTensors& target, const std::string& key, const StoredTensor& sour
 
 // The target's place.
 
-bool is_ours(const std::string& name) {
-  return name.starts_with(kStem) &&
-         (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-}
-
 bool is_backbone(const fs::path& path) {
   try {
     return holds_backbone(open_weights(path));
@@ -96,7 +88,7 @@ void check_target(const ConvertPlan& plan, const fs::path& source) {
   if (plan.is_folder) {
     if (fs::is_empty(target)) return;
     for (const auto& entry : fs::directory_iterator(target))
-      check_user(is_ours(entry.path().filename().string()), target.string(), ": holds ",
+      check_user(is_weights_name(entry.path().filename().string()), target.string(), ": holds ",
                  entry.path().filename().string(),
                  ", which is not of such weights, so it is not replaced; name another folder");
   }
@@ -180,7 +172,7 @@ ConvertPlan plan_convert(const OpenBackbone& source, const fs::path& source_path
   check_target(plan, source_path);
   check_tensors(source);
   plan.config = source.config;
-  plan.max_shard_bytes = options.max_shard_bytes > 0 ? options.max_shard_bytes : kDefaultShardBytes;
+  plan.max_shard_bytes = options.max_shard_bytes > 0 ? options.max_shard_bytes : kShardBytes;
   const Kind* kind = find_kind(options.dtype);
   for (const auto& [key, tensor] : with_tables(source))
     put(plan.tensors, key, tensor, kind, source.where + ": tensor \"" + key + "\"");
@@ -196,8 +188,8 @@ void write_converted(const ConvertPlan& plan) {
     write_gguf(plan.target, plan.tensors, gguf_metadata(plan), written);
   } else if (plan.is_folder) {
     AtomicFolder folder(plan.target);
-    write_sharded_safetensors(folder.partial(), kStem, plan.tensors, plan.max_shard_bytes, metadata,
-                              written);
+    write_sharded_safetensors(folder.partial(), kWeightsStem, plan.tensors, plan.max_shard_bytes,
+                              metadata, written);
     folder.commit();
   } else {
     write_safetensors(plan.target, plan.tensors, metadata, written);

@@ -2,13 +2,12 @@
 
 #include <set>
 
+#include "i1/io/row_scales.h"
 #include "i1/kernels/int8_linear.h"
 #include "i1/model/int8.h"
 
 namespace i1 {
 namespace {
-
-const std::string kScaleSuffix = ".row_scale";
 
 DualStream inference_shapes(const ModelConfig& config, Precision precision) {
   DualStream shapes = make_dual_stream(config);

@@ -1,6 +1,5 @@
 #include "i1/model/weights.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -197,14 +196,7 @@ OpenBackbone open_backbone(const fs::path& path, WeightsSide side) {
 }
 
 void check_tensors(const OpenBackbone& backbone) {
-  TensorMap shapes;
-  for (const auto& [key, tensor] : backbone.tensors) {
-    const auto& [dtype, shape] = tensor.info;
-    check_user(at::isFloatingType(dtype), backbone.where, ": tensor \"", key, "\" is ", dtype,
-               ", expected floating-point numbers");
-    shapes[key] = at::empty(shape, at::TensorOptions(dtype).device(at::kMeta));
-  }
-  load_dual_stream(backbone.config, shapes, backbone.where);
+  load_dual_stream(backbone.config, shapes_of(backbone.tensors, backbone.where), backbone.where);
 }
 
 StoredBackbone read_backbone(const fs::path& path, WeightsSide side) {

@@ -1,7 +1,5 @@
 #include "i1/text/convert.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -19,9 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStem = "model";
-constexpr int64_t kDefaultShardBytes = 5'000'000'000;
-
 const std::vector<std::string>& tokenizer_files() {
   static const std::vector<std::string> names = {"tokenizer.json", "tokenizer.model",
                                                  "tokenizer_config.json", "special_tokens_map.json",
@@ -32,8 +27,7 @@ const std::vector<std::string>& tokenizer_files() {
 bool is_ours(const std::string& name) {
   const std::vector<std::string>& copied = tokenizer_files();
   return name == "config.json" || std::find(copied.begin(), copied.end(), name) != copied.end() ||
-         (name.starts_with(kStem) &&
-          (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")));
+         is_weights_name(name);
 }
 
 void check_target(const fs::path& source, const fs::path& target) {
@@ -63,15 +57,8 @@ StoredTensors open_encoder(const fs::path& folder, const T5GemmaConfig& config) 
   for (const auto& [key, tensor] : file.tensors)
     if (key.starts_with(prefix)) tensors[key.substr(prefix.size())] = tensor;
   restore_quantized(tensors, folder.string());
-  TensorMap shapes;
-  for (const auto& [key, tensor] : tensors) {
-    check_user(at::isFloatingType(tensor.info.dtype), folder.string(), ": tensor \"", key, "\" is ",
-               tensor.info.dtype, ", expected floating-point numbers");
-    shapes[key] =
-        at::empty(tensor.info.shape, at::TensorOptions(tensor.info.dtype).device(at::kMeta));
-  }
   T5GemmaEncoder encoder = t5gemma_shapes(config);
-  load_fields(encoder, "", shapes, folder.string());
+  load_fields(encoder, "", shapes_of(tensors, folder.string()), folder.string());
   return tensors;
 }
 
@@ -120,14 +107,14 @@ T5GemmaConvertPlan plan_convert_t5gemma(const fs::path& source, const fs::path& 
   for (const auto& [key, tensor] : plan.tensors) plan.num_bytes += stored_bytes(tensor, key);
   for (const std::string& name : tokenizer_files())
     if (fs::exists(source / name)) plan.copied.push_back(source / name);
-  plan.max_shard_bytes = max_shard_bytes > 0 ? max_shard_bytes : kDefaultShardBytes;
+  plan.max_shard_bytes = max_shard_bytes > 0 ? max_shard_bytes : kShardBytes;
   return plan;
 }
 
 void write_converted(const T5GemmaConvertPlan& plan) {
   check_space(plan.target, plan.num_bytes);
   AtomicFolder folder(plan.target);
-  write_sharded_safetensors(folder.partial(), kStem, plan.tensors, plan.max_shard_bytes,
+  write_sharded_safetensors(folder.partial(), kWeightsStem, plan.tensors, plan.max_shard_bytes,
                             {{"format", "pt"}}, conversion_progress(plan.num_bytes));
   write_file_atomically(folder.partial() / "config.json",
                         t5gemma_config_json(plan.config).dump(1) + "\n");

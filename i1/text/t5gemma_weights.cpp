@@ -10,6 +10,7 @@
 #include "i1/core/fields.h"
 #include "i1/core/files.h"
 #include "i1/io/load_fields.h"
+#include "i1/io/row_scales.h"
 #include "i1/io/safetensors.h"
 #include "i1/io/weights_file.h"
 #include "i1/text/t5gemma.h"
@@ -82,7 +83,7 @@ T5GemmaEncoder load_t5gemma(const fs::path& folder, at::Device device) {
   const bool has_model = tensors.contains("model.encoder.embed_tokens.weight");
   const std::string prefix = has_model ? "model.encoder." : "encoder.";
   for_each_weight(encoder, "", [&](const std::string& key, T5GemmaWeight& weight) {
-    if (tensors.contains(prefix + key + ".weight.row_scale"))
+    if (tensors.contains(prefix + key + ".weight" + kScaleSuffix))
       weight.row_scale = at::empty({weight.weight.size(0)}, at::TensorOptions().device(at::kMeta));
   });
   load_fields(encoder, prefix, tensors, folder.string());
