@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -105,9 +104,6 @@ std::string explain(const std::exception& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // MKL's float32 GEMM: on CPUs without AVX-512 small products otherwise depend on the number of
-  // threads, and with them the bytes of a picture. Read by MKL at its first product.
-  setenv("MKL_CBWR", "AUTO,STRICT", /*overwrite=*/0);
   i1::catch_interrupts();
   i1::catch_lost_pages();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on files fails instead

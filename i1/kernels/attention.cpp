@@ -1,6 +1,7 @@
 #include "i1/kernels/attention.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <memory>
 
+#include "i1/kernels/amx.h"
 #include "i1/kernels/attention_kernels.h"
 #include "i1/kernels/dispatch.h"
 
@@ -50,7 +52,8 @@ const char* const_head_of(const at::Tensor& tensor, int64_t head) {
 }
 
 struct Call {
-  at::Tensor q, k, v, key_bias, out, log_sum_exp;  // log_sum_exp (N, H) float32
+  at::Tensor q, k, v, key_bias, out;
+  at::Tensor log_sum_exp;  // (N, H) float32; undefined where no backward pass follows
   AttentionOptions options;
 
   kernels::AttentionHead head(const RowLists& lists, int64_t sample, int64_t h) const {
@@ -72,8 +75,10 @@ struct Call {
     head.scale = static_cast<float>(scale);
     head.logit_softcap = static_cast<float>(options.logit_softcap);
     head.key_bias = key_bias.defined() ? key_bias.const_data_ptr<float>() : nullptr;
-    head.log_sum_exp = log_sum_exp.data_ptr<float>() + h;
-    head.lse_stride = log_sum_exp.stride(0);
+    if (log_sum_exp.defined()) {
+      head.log_sum_exp = log_sum_exp.data_ptr<float>() + h;
+      head.lse_stride = log_sum_exp.stride(0);
+    }
     head.element = kernels::element_of(q);
     return head;
   }
@@ -85,6 +90,26 @@ void forward_heads(const Call& call, const RowLists& lists) {
     std::vector<float> scratch(kernels::attention_forward_scratch(lists.longest, call.q.size(2)));
     for (int64_t i = begin; i < end; ++i)
       kernels::attention_forward_cpu(call.head(lists, i / H, i % H), scratch.data());
+  });
+}
+
+// None where the processor does not multiply bfloat16.
+using ForwardBfloat16 = void (*)(const kernels::AttentionHead&, void*);
+ForwardBfloat16 forward_bfloat16() {
+  static const ForwardBfloat16 forward = kernels::has_amx() ? &kernels::attention_forward_amx
+                                         : kernels::has_avx512_bf16()
+                                             ? &kernels::attention_forward_avx512_bf16
+                                             : nullptr;
+  return forward;
+}
+
+void forward_heads_bfloat16(const Call& call, const RowLists& lists) {
+  const int64_t H = call.q.size(1);
+  const int64_t num_bytes = kernels::attention_bf16_scratch(lists.longest, call.q.size(2));
+  at::parallel_for(0, lists.num_samples() * H, 1, [&](int64_t begin, int64_t end) {
+    const at::Tensor scratch = at::empty({num_bytes}, at::kByte);
+    for (int64_t i = begin; i < end; ++i)
+      forward_bfloat16()(call.head(lists, i / H, i % H), scratch.data_ptr());
   });
 }
 
@@ -171,6 +196,14 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                        q.stride(2) == 1 && k.stride(2) == 1 && v.stride(2) == 1 &&
                        k.scalar_type() == q.scalar_type();
   if (!is_fast) return reference::attention(q, k, v, segments, key_bias, options);
+  const bool has_backward =
+      at::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
+  if (!has_backward && q.scalar_type() == at::kBFloat16 && !key_bias.defined() &&
+      options.logit_softcap == 0 && options.scale >= 0 && forward_bfloat16() != nullptr) {
+    const Call call{q, k, v, {}, at::zeros(q.sizes(), q.options()), {}, options};
+    forward_heads_bfloat16(call, RowLists(segments));
+    return call.out;
+  }
   const auto bias = key_bias.defined() ? std::optional(key_bias) : std::nullopt;
   return PackedAttention::apply(q, k, v, bias, std::make_shared<const RowLists>(segments), options);
 }

@@ -25,8 +25,10 @@ struct AttentionOptions {
 /// h / (H / G)). float32 or bfloat16, last dimension contiguous; rows may be apart. Softmax in
 /// float32. segments: one entry a sample; rows in no segment get zeros. key_bias: (N) float32 added
 /// to the logits of that key in every head (log of how many equal keys it stands for); undefined =
-/// none; not differentiated. Returns (N, H, E), contiguous, of q's dtype. Differentiable in q, k,
-/// v.
+/// none; not differentiated. Where the processor multiplies bfloat16 and nothing is to be
+/// differentiated, biased or capped, bfloat16 is multiplied as it is and the softmax's weights are
+/// rounded to it, else all is float32. Returns (N, H, E), contiguous, of q's dtype. Differentiable
+/// in q, k, v.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const std::vector<Segment>& segments, const at::Tensor& key_bias = {},
                      const AttentionOptions& options = {});

@@ -42,6 +42,17 @@ void attention_forward_cpu(const AttentionHead& head, float* scratch);
 void attention_backward_cpu(const AttentionHead& head, const AttentionGradients& gradients,
                             float* scratch);
 
+/// What attention_forward_avx512_bf16 needs of the processor.
+bool has_avx512_bf16();
+
+/// Bytes of scratch of the two below.
+int64_t attention_bf16_scratch(int64_t count, int64_t head_dim);
+
+/// The forward pass for bfloat16 without soft cap and key_bias, with a scale above 0: weights of
+/// the values are rounded to bfloat16 as well, and log_sum_exp is not written.
+void attention_forward_amx(const AttentionHead& head, void* scratch);
+void attention_forward_avx512_bf16(const AttentionHead& head, void* scratch);
+
 /// Rows of d_k or d_v from float32 to where they belong, `stride` apart.
 void attention_store_cpu(const AttentionHead& head, const float* gradient, void* out,
                          int64_t stride);

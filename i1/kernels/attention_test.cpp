@@ -1,13 +1,20 @@
 #include "i1/kernels/attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include "i1/kernels/amx.h"
+#include "i1/kernels/attention_kernels.h"
 
 namespace i1 {
 namespace {
@@ -95,6 +102,89 @@ TEST(Attention, Bfloat16IsAsGoodAsThePlainOperations) {
     EXPECT_LE(error(fast.d_q, exact.d_q), 3 * error(plain.d_q, exact.d_q) + 1e-6) << c.name;
     EXPECT_LE(error(fast.d_k, exact.d_k), 3 * error(plain.d_k, exact.d_k) + 1e-6) << c.name;
     EXPECT_LE(error(fast.d_v, exact.d_v), 3 * error(plain.d_v, exact.d_v) + 1e-6) << c.name;
+  }
+}
+
+using Forward = void (*)(const kernels::AttentionHead&, void*);
+
+// By the named instruction, whatever the processor would choose.
+at::Tensor forward_by(Forward forward, const Case& c, const Inputs& inputs) {
+  const at::Tensor q = inputs.q.contiguous(), k = inputs.k.contiguous(), v = inputs.v.contiguous();
+  const at::Tensor out = at::zeros_like(q);
+  for (const Segment& segment : c.segments) {
+    std::vector<int32_t> rows;
+    for (int64_t i = 0; i < segment.image_count; ++i)
+      rows.push_back(static_cast<int32_t>(segment.image_begin + i));
+    for (int64_t i = 0; i < segment.text_count; ++i)
+      rows.push_back(static_cast<int32_t>(segment.text_begin + i));
+    const auto count = static_cast<int64_t>(rows.size());
+    std::vector<char> scratch(kernels::attention_bf16_scratch(count, c.E));
+    for (int64_t h = 0; h < c.H; ++h) {
+      const int64_t g = h / (c.H / c.G);
+      kernels::AttentionHead head{};
+      head.rows = rows.data();
+      head.count = count;
+      head.head_dim = c.E;
+      head.q = q.data_ptr<at::BFloat16>() + h * c.E;
+      head.k = k.data_ptr<at::BFloat16>() + g * c.E;
+      head.v = v.data_ptr<at::BFloat16>() + g * c.E;
+      head.out = out.data_ptr<at::BFloat16>() + h * c.E;
+      head.q_stride = head.out_stride = c.H * c.E;
+      head.k_stride = head.v_stride = c.G * c.E;
+      head.scale = 1 / std::sqrt(static_cast<float>(c.E));
+      head.element = kernels::Element::kBfloat16;
+      forward(head, scratch.data());
+    }
+  }
+  return out;
+}
+
+TEST(Attention, ProductsOfBfloat16AreAsGoodAsThePlainOperations) {
+  if (!kernels::has_avx512_bf16()) GTEST_SKIP() << "no such products: all is float32";
+  for (const Case& c : cases()) {
+    if (c.softcap != 0) continue;
+    const Inputs inputs = make_inputs(c, at::kBFloat16);
+    const auto twin = [&](at::ScalarType dtype) {
+      return reference::attention(inputs.q.to(dtype), inputs.k.to(dtype), inputs.v.to(dtype),
+                                  c.segments);
+    };
+    const at::Tensor exact = twin(at::kDouble);
+    const double plain = error(twin(at::kBFloat16), exact);
+    EXPECT_LE(error(attention(inputs.q, inputs.k, inputs.v, c.segments), exact), 2 * plain + 1e-6)
+        << c.name;
+    EXPECT_LE(error(forward_by(&kernels::attention_forward_avx512_bf16, c, inputs), exact),
+              2 * plain + 1e-6)
+        << c.name;
+    if (!kernels::has_amx()) continue;
+    EXPECT_LE(error(forward_by(&kernels::attention_forward_amx, c, inputs), exact),
+              2 * plain + 1e-6)
+        << c.name;
+  }
+}
+
+// Logits far apart: what was gathered before a much larger one counts for nothing, and no weight
+// overflows.
+TEST(Attention, LateLargeLogitsTakeOver) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const int64_t S = 300;
+    at::Tensor k = at::randn({S, 1, 32}), v = at::randn({S, 1, 32});
+    k[290].fill_(40);
+    const at::Tensor q = at::ones({S, 1, 32});
+    const at::Tensor out = attention(q.to(dtype), k.to(dtype), v.to(dtype), {{0, S, S, 0}});
+    EXPECT_TRUE(
+        at::allclose(out.to(at::kFloat), v[290].to(dtype).to(at::kFloat).expand({S, 1, 32})));
+  }
+}
+
+TEST(Attention, ValuesThatAreNotFiniteAreSeen) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (int which = 0; which < 3; ++which) {
+      at::Tensor qkv[3];
+      for (at::Tensor& x : qkv) x = at::randn({200, 1, 20}).to(dtype);
+      qkv[which][150][0][3] = std::nanf("");
+      const at::Tensor out = attention(qkv[0], qkv[1], qkv[2], {{0, 200, 200, 0}});
+      EXPECT_TRUE(out[150].isnan().any().item<bool>()) << which << " " << dtype;
+    }
   }
 }
 

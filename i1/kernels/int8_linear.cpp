@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "i1/kernels/amx.h"
 #include "i1/kernels/dispatch.h"
 #include "i1/kernels/int8_linear_kernels.h"
 #include "i1/kernels/linear.h"
@@ -17,12 +18,14 @@ using namespace kernels;
 
 using Product = void (*)(const Int8Product&, int64_t, int64_t);
 
-// None where the processor has neither instruction.
-Product product_of(const at::Tensor& x) {
-  static const Product product = has_vnni()   ? &int8_product_vnni
-                                 : has_avx2() ? &int8_product_avx2
-                                              : nullptr;
-  return backend_of(x) == Backend::kCpu ? product : nullptr;
+// None where the processor has none of the instructions.
+Product product_of(const at::Tensor& x, int64_t block_depth) {
+  static const bool has_tiles = has_amx();
+  static const Product by_vectors = has_vnni()   ? &int8_product_vnni
+                                    : has_avx2() ? &int8_product_avx2
+                                                 : nullptr;
+  if (backend_of(x) != Backend::kCpu) return nullptr;
+  return has_tiles && block_depth % kRowPadding == 0 ? &int8_product_amx : by_vectors;
 }
 
 void check_layer(const at::Tensor& x, const Int8Weights& layer) {
@@ -38,17 +41,16 @@ void check_layer(const at::Tensor& x, const Int8Weights& layer) {
 }
 
 struct QuantizedRows {
-  at::Tensor values;      // (N, 4 groups) int8, zeros behind K
+  at::Tensor values;      // (N, padded_depth(K)) int8, zeros behind K
   at::Tensor scale, sum;  // (N, blocks) float32, int32
 };
 
 QuantizedRows quantize(const at::Tensor& x, int64_t block_depth) {
   const at::Tensor rows = as_rows(x, x.size(1));
   const int64_t N = rows.size(0), K = rows.size(1), blocks = num_blocks(K, block_depth);
-  const QuantizedRows result{
-      at::empty({N, kGroupDepth * num_groups(K)}, rows.options().dtype(at::kChar)),
-      at::empty({N, blocks}, rows.options().dtype(at::kFloat)),
-      at::empty({N, blocks}, rows.options().dtype(at::kInt))};
+  const QuantizedRows result{at::empty({N, padded_depth(K)}, rows.options().dtype(at::kChar)),
+                             at::empty({N, blocks}, rows.options().dtype(at::kFloat)),
+                             at::empty({N, blocks}, rows.options().dtype(at::kInt))};
   const QuantizeRows op{.x = rows.const_data_ptr(),
                         .stride = rows.stride(0),
                         .rows = N,
@@ -137,7 +139,7 @@ at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer) {
 at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth) {
   check_layer(x, layer);
   if (backend_of(x) == Backend::kReference) return reference::int8_linear(x, layer, block_depth);
-  if (product_of(x) == nullptr) return widened_linear(x, layer);
+  if (product_of(x, block_depth) == nullptr) return widened_linear(x, layer);
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
   const at::Tensor y = joint_int8_linear(rows, rows.size(0), layer, layer, block_depth);
   if (x.dim() == 2) return y;
@@ -157,7 +159,7 @@ at::Tensor joint_int8_linear(const at::Tensor& x, int64_t num_image_rows, const 
               " rows are image rows, and ", F, " and ", text.row_scale.size(0),
               " outputs are asked for");
   at::Tensor y = at::empty({N, F}, x.options());  // (N, out)
-  const Product product = product_of(x);
+  const Product product = product_of(x, block_depth);
   if (product == nullptr) {
     y.narrow(0, 0, M).copy_(int8_linear(x.narrow(0, 0, M), image, block_depth));
     y.narrow(0, M, N - M).copy_(int8_linear(x.narrow(0, M, N - M), text, block_depth));

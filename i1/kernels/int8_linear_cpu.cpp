@@ -61,7 +61,7 @@ float quantize_block(const T* x, size_t n, int8_t* values, int32_t& total) {
 
 template <class T>
 void quantize(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
-  const int64_t padded = kernels::num_groups(a.K) * kernels::kGroupDepth;
+  const int64_t padded = kernels::padded_depth(a.K);
   const int64_t num_blocks = kernels::num_blocks(a.K, a.block_depth);
   for (int64_t r = begin; r < end; ++r) {
     const T* x = static_cast<const T*>(a.x) + r * a.stride;

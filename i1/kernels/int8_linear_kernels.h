@@ -11,6 +11,12 @@ constexpr int64_t kPanelColumns = 32, kGroupDepth = 4;
 constexpr int64_t num_panels(int64_t out) { return (out + kPanelColumns - 1) / kPanelColumns; }
 constexpr int64_t num_groups(int64_t in) { return (in + kGroupDepth - 1) / kGroupDepth; }
 
+/// Rows of quantized x end with zeros, up to the depth of a tile of AMX.
+constexpr int64_t kRowPadding = 64;
+constexpr int64_t padded_depth(int64_t in) {
+  return (in + kRowPadding - 1) / kRowPadding * kRowPadding;
+}
+
 constexpr int64_t num_blocks(int64_t in, int64_t block_depth) {
   return (in + block_depth - 1) / block_depth;
 }
@@ -18,14 +24,14 @@ constexpr int64_t num_blocks(int64_t in, int64_t block_depth) {
 struct QuantizeRows {
   const void* x;  ///< (rows, K), rows stride apart
   int64_t stride, rows, K, block_depth;
-  int8_t* values;  ///< (rows, 4 num_groups(K)) contiguous; zeros behind K
+  int8_t* values;  ///< (rows, padded_depth(K)) contiguous; zeros behind K
   float* scale;    ///< (rows, num_blocks)
   int32_t* sum;    ///< (rows, num_blocks) of the values
   Element element;
 };
 
 struct Int8Product {
-  const int8_t* x;        ///< (rows, 4 groups) contiguous
+  const int8_t* x;        ///< (rows, padded_depth(4 groups)) contiguous
   const float* x_scale;   ///< (rows, blocks of block_depth)
   const int32_t* x_sum;   ///< the same shape
   const uint8_t* panels;  ///< (num_panels(F), groups, 32, 4): the weights + 128
@@ -41,12 +47,14 @@ struct Int8Product {
 /// Rows [begin, end).
 void quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end);
 
-/// What the products below need of the processor.
+/// What the products below need of the processor; AMX's has_amx().
 bool has_vnni();
 bool has_avx2();
 
 /// Panels [begin, end) of y = (x w^T) scale + bias: the sums of a block exact, each then multiplied
-/// by x_scale and added in float32, in order. Both give the same bits.
+/// by x_scale and added in float32, in order. All give the same bits. AMX's takes a
+/// block_depth that is a multiple of 64, or no less than the depth.
+void int8_product_amx(const Int8Product& op, int64_t begin, int64_t end);
 void int8_product_vnni(const Int8Product& op, int64_t begin, int64_t end);
 void int8_product_avx2(const Int8Product& op, int64_t begin, int64_t end);
 

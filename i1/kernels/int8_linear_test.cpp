@@ -1,5 +1,6 @@
 #include "i1/kernels/int8_linear.h"
 
+#include "i1/kernels/amx.h"
 #include "i1/kernels/dispatch.h"
 #include "i1/kernels/int8_linear_kernels.h"
 #include "i1/kernels/kernel_testing.h"
@@ -33,7 +34,8 @@ using Product = void (*)(const kernels::Int8Product&, int64_t, int64_t);
 at::Tensor product(const at::Tensor& x, const Layer& layer, int64_t block_depth, Product run) {
   const Int8Rows rows = reference::quantize_to_int8(x, block_depth);
   const int64_t N = x.size(0), F = layer.row_scale.size(0), G = layer.panels.size(1);
-  const at::Tensor values = at::constant_pad_nd(rows.values, {0, 4 * G - x.size(1)}).contiguous();
+  const at::Tensor values =
+      at::constant_pad_nd(rows.values, {0, kernels::padded_depth(4 * G) - x.size(1)}).contiguous();
   const at::Tensor y = at::empty({N, F}, x.options());
   std::vector<at::Tensor> block_sums;
   for (const at::Tensor& block : values.split(block_depth, 1))
@@ -167,7 +169,7 @@ TEST(Int8Linear, ARowDependsOnThatRowAlone) {
 TEST(Int8Linear, EveryInstructionGivesTheSameBits) {
   if (!kernels::has_avx2()) GTEST_SKIP() << "no AVX2: int8_linear widens its weights";
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    for (const int64_t rows : {1, 2, 3, 11, 12, 13, 24, 59}) {
+    for (const int64_t rows : {1, 2, 3, 11, 12, 13, 16, 17, 24, 59, 64}) {
       for (const int64_t out : {1, 15, 16, 17, 31, 32, 33, 96}) {
         const Layer layer = random_layer(330, out, dtype);
         const at::Tensor x = (at::randn({rows, 330}) * 3).to(dtype);
@@ -176,6 +178,8 @@ TEST(Int8Linear, EveryInstructionGivesTheSameBits) {
           EXPECT_TRUE(at::equal(product(x, layer, depth, &kernels::int8_product_avx2), y));
           if (!kernels::has_vnni()) continue;
           EXPECT_TRUE(at::equal(product(x, layer, depth, &kernels::int8_product_vnni), y));
+          if (!kernels::has_amx()) continue;
+          EXPECT_TRUE(at::equal(product(x, layer, depth, &kernels::int8_product_amx), y));
         }
       }
     }

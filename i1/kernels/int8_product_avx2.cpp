@@ -36,14 +36,14 @@ inline void store(float value, uint16_t* p) {
 
 // The exact sums of one block, (R, 16), from x and weights of that block.
 template <int R>
-HWY_INLINE void add_block(const Int8Product& a, const int8_t* x, const uint8_t* w, int64_t groups,
+HWY_INLINE void add_block(const int8_t* x, int64_t stride, const uint8_t* w, int64_t groups,
                           int32_t (&sums)[R][kTileColumns]) {
   __m256i pairs[R][kVectors] = {};
   for (int64_t group = 0; group < groups; ++group) {
     __m256i four[R];
     for (int r = 0; r < R; ++r) {
       int32_t bytes;
-      std::memcpy(&bytes, x + (r * a.groups + group) * kGroupDepth, sizeof bytes);
+      std::memcpy(&bytes, x + r * stride + group * kGroupDepth, sizeof bytes);
       four[r] = _mm256_cvtepi8_epi16(_mm_set1_epi32(bytes));
     }
     for (int v = 0; v < kVectors; ++v) {
@@ -64,17 +64,17 @@ HWY_INLINE void add_block(const Int8Product& a, const int8_t* x, const uint8_t* 
 
 template <class T, int R>
 void tile(const Int8Product& a, int64_t row, int64_t column) {
-  const int64_t depth = a.groups * kGroupDepth,
+  const int64_t depth = a.groups * kGroupDepth, stride = padded_depth(depth),
                 num_blocks = kernels::num_blocks(depth, a.block_depth);
   const int64_t in_panel = column % kPanelColumns;
-  const int8_t* x = a.x + row * depth;
+  const int8_t* x = a.x + row * stride;
   const uint8_t* w = a.panels + (column - in_panel) * depth + in_panel * kGroupDepth;
   float totals[R][kTileColumns] = {};
   for (int64_t block = 0; block < num_blocks; ++block) {
     const int64_t first = block * a.block_depth;
     const int64_t groups = (std::min(depth, first + a.block_depth) - first) / kGroupDepth;
     int32_t sums[R][kTileColumns];
-    add_block<R>(a, x + first, w + first * kPanelColumns, groups, sums);
+    add_block<R>(x + first, stride, w + first * kPanelColumns, groups, sums);
     for (int r = 0; r < R; ++r) {
       const int64_t at = (row + r) * num_blocks + block;
       for (int c = 0; c < kTileColumns; ++c) {

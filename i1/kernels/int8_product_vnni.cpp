@@ -20,37 +20,13 @@
 #if HWY_ARCH_X86
 
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+#include "i1/kernels/int8_product_avx512-inl.h"
+
 namespace i1::kernels {
 namespace {
 
-constexpr int kTileRows = 12, kLanes = 16;
+constexpr int kTileRows = 12;
 constexpr int64_t kCacheBytes = 384 << 10;
-
-inline __m512 load(const float* p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
-
-// A bfloat16 is the upper half of a float32.
-inline __m512 load(const uint16_t* p, __mmask16 mask) {
-  const __m256i halves = _mm256_maskz_loadu_epi16(mask, p);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
-
-inline void store(float* p, __mmask16 mask, __m512 v) { _mm512_mask_storeu_ps(p, mask, v); }
-
-// To the nearest, ties to even; a NaN stays one.
-inline void store(uint16_t* p, __mmask16 mask, __m512 v) {
-  const __m512i u = _mm512_castps_si512(v);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-  const __m512i rounded =
-      _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
-  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-  const __m512i kept = _mm512_mask_blend_epi32(nan, rounded, _mm512_set1_epi32(0x7FC0));
-  _mm256_mask_storeu_epi16(p, mask, _mm512_cvtepi32_epi16(kept));
-}
-
-// The first `n` of 16 lanes.
-inline __mmask16 first_lanes(int64_t n) {
-  return static_cast<__mmask16>((1u << std::clamp<int64_t>(n, 0, kLanes)) - 1);
-}
 
 // The sum with the four products of each lane. Not by the intrinsic: GCC 12 copies every sum around
 // it, which takes twice the time.
@@ -59,24 +35,20 @@ HWY_INLINE __m512i add_products(__m512i sum, __m512i unsigned_bytes, __m512i sig
   return sum;
 }
 
-// 16 columns of a tile, from the sums over all blocks to the layer's result.
 template <class T, int R>
 HWY_INLINE void finish(const Int8Product& a, int64_t row, int64_t column, const __m512 (&sums)[R]) {
-  const __mmask16 mask = first_lanes(a.F - column);
-  if (mask == 0) return;
-  const __m512 scale = load(a.scale + column, mask);
-  const __m512 bias = load(static_cast<const T*>(a.bias) + column, mask);
+  if (column >= a.F) return;
+  const Columns<T> columns(a, column);
   T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
 #pragma GCC unroll 12
-  for (int r = 0; r < R; ++r)
-    store(y + r * a.y_stride, mask, _mm512_fmadd_ps(sums[r], scale, bias));
+  for (int r = 0; r < R; ++r) columns.finish(sums[r], y + r * a.y_stride);
 }
 
 template <class T, int R>
 void tile(const Int8Product& a, int64_t row, int64_t panel) {
-  const int64_t depth = a.groups * kGroupDepth,
+  const int64_t depth = a.groups * kGroupDepth, stride = padded_depth(depth),
                 num_blocks = kernels::num_blocks(depth, a.block_depth);
-  const int8_t* x = a.x + row * depth;
+  const int8_t* x = a.x + row * stride;
   const uint8_t* w = a.panels + panel * kPanelColumns * depth;
   const float* x_scale = a.x_scale + row * num_blocks;
   const int32_t* x_sum = a.x_sum + row * num_blocks;
@@ -94,7 +66,7 @@ void tile(const Int8Product& a, int64_t row, int64_t panel) {
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
         int32_t bytes;
-        std::memcpy(&bytes, x + r * depth, sizeof bytes);
+        std::memcpy(&bytes, x + r * stride, sizeof bytes);
         const __m512i four = _mm512_set1_epi32(bytes);
         left_sum[r] = add_products(left_sum[r], w_left, four);
         right_sum[r] = add_products(right_sum[r], w_right, four);
@@ -104,9 +76,9 @@ void tile(const Int8Product& a, int64_t row, int64_t panel) {
     }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const __m512 scale = _mm512_set1_ps(x_scale[r * num_blocks + block]);
-      left[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(left_sum[r]), scale, left[r]);
-      right[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(right_sum[r]), scale, right[r]);
+      const float scale = x_scale[r * num_blocks + block];
+      left[r] = add_block(left_sum[r], scale, left[r]);
+      right[r] = add_block(right_sum[r], scale, right[r]);
     }
   }
   finish<T>(a, row, panel * kPanelColumns, left);

@@ -1,5 +1,6 @@
 // The backbone as a function: packing, masks, skips, shapes, gradients. That its numbers are the
 // reference's is what goldens/dit shows.
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "i1/model/model_testing.h"

@@ -1,0 +1,143 @@
+// The int8 product by the tiles of AMX: TDPBSUD multiplies 16 rows of 64 bytes of x, signed, by the
+// 64 bytes of 16 columns of weights, unsigned, and adds to 16 x 16 exact sums. Panels of weights
+// lie as it reads them. Results equal those of int8_product_vnni.cpp bit by bit.
+//
+// Four tiles of sums are 32 rows by one panel. At the end of a block they go to memory, where 128
+// times the sum of the row of x, which the weights' offset of 128 added, is taken off again.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
+#endif
+#include <hwy/highway.h>
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "i1/kernels/amx.h"
+#include "i1/kernels/int8_linear_kernels.h"
+
+#if I1_HAS_AMX
+
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-int8")
+#include "i1/kernels/amx-inl.h"
+#include "i1/kernels/int8_product_avx512-inl.h"
+
+namespace i1::kernels {
+namespace {
+
+constexpr int64_t kTileDepth = kRowPadding, kTileGroups = kTileDepth / kGroupDepth;
+constexpr int64_t kPanelStride = kPanelColumns * kGroupDepth;  // bytes from a group to the next
+constexpr int64_t kCacheBytes = 768 << 10;
+
+template <int kSums, int kX, int kWeights>
+void add_products() {
+  asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kX), "i"(kWeights));
+}
+
+// A panel's last groups where they do not fill a tile, and zeros behind them.
+struct Tail {
+  Tail(const Int8Product& a, int64_t panel) {
+    const int64_t first = a.groups / kTileGroups * kTileGroups, count = a.groups - first;
+    const uint8_t* from = a.panels + (panel * a.groups + first) * kPanelStride;
+    std::memcpy(weights, from, static_cast<size_t>(count * kPanelStride));
+    std::memset(weights + count * kPanelStride, 0,
+                static_cast<size_t>((kTileGroups - count) * kPanelStride));
+  }
+
+  alignas(64) uint8_t weights[kTileGroups * kPanelStride];
+};
+
+// The tiles of sums over [begin, end) of the depth.
+template <bool kHasLower>
+void add_block(const Int8Product& a, const int8_t* x, const uint8_t* panel, const Tail& tail,
+               int64_t begin, int64_t end) {
+  const int64_t depth = a.groups * kGroupDepth, stride = padded_depth(depth);
+  zero_tile<kUpperLeft>();
+  zero_tile<kUpperRight>();
+  if constexpr (kHasLower) zero_tile<kLowerLeft>();
+  if constexpr (kHasLower) zero_tile<kLowerRight>();
+  for (int64_t d = begin; d < end; d += kTileDepth) {
+    const uint8_t* w = d + kTileDepth <= depth ? panel + d * kPanelColumns : tail.weights;
+    load_tile<kLeft>(w, kPanelStride);
+    load_tile<kUpper>(x + d, stride);
+    add_products<kUpperLeft, kUpper, kLeft>();
+    load_tile<kRight>(w + kPanelStride / 2, kPanelStride);
+    add_products<kUpperRight, kUpper, kRight>();
+    if constexpr (!kHasLower) continue;
+    load_tile<kLower>(x + kTileRows * stride + d, stride);
+    add_products<kLowerLeft, kLower, kLeft>();
+    add_products<kLowerRight, kLower, kRight>();
+  }
+}
+
+// Rows [row, row + num_rows), up to two tiles of them, of one panel.
+template <class T, bool kHasLower>
+void tile(const Int8Product& a, int64_t row, int64_t num_rows, int64_t panel, const Tail& tail) {
+  const int64_t depth = a.groups * kGroupDepth,
+                num_blocks = kernels::num_blocks(depth, a.block_depth);
+  const int8_t* x = a.x + row * padded_depth(depth);
+  alignas(64) int32_t sums[2 * kTileRows][kPanelColumns];
+  alignas(64) float totals[2 * kTileRows][kPanelColumns];
+  for (int64_t block = 0; block < num_blocks; ++block) {
+    const int64_t begin = block * a.block_depth;
+    add_block<kHasLower>(a, x, a.panels + panel * kPanelColumns * depth, tail, begin,
+                         std::min(depth, begin + a.block_depth));
+    store_tile<kUpperLeft>(sums[0], sizeof sums[0]);
+    store_tile<kUpperRight>(sums[0] + kLanes, sizeof sums[0]);
+    if constexpr (kHasLower) store_tile<kLowerLeft>(sums[kTileRows], sizeof sums[0]);
+    if constexpr (kHasLower) store_tile<kLowerRight>(sums[kTileRows] + kLanes, sizeof sums[0]);
+    for (int64_t r = 0; r < num_rows; ++r) {
+      const int64_t at = (row + r) * num_blocks + block;
+      const __m512i offset = _mm512_set1_epi32(128 * a.x_sum[at]);
+      for (int64_t c = 0; c < kPanelColumns; c += kLanes) {
+        const __m512i exact = _mm512_sub_epi32(_mm512_load_si512(sums[r] + c), offset);
+        const __m512 before = block == 0 ? _mm512_setzero_ps() : _mm512_load_ps(totals[r] + c);
+        _mm512_store_ps(totals[r] + c, kernels::add_block(exact, a.x_scale[at], before));
+      }
+    }
+  }
+  for (int64_t c = 0; c < kPanelColumns; c += kLanes) {
+    const int64_t column = panel * kPanelColumns + c;
+    if (column >= a.F) break;
+    const Columns<T> columns(a, column);
+    T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
+    for (int64_t r = 0; r < num_rows; ++r)
+      columns.finish(_mm512_load_ps(totals[r] + c), y + r * a.y_stride);
+  }
+}
+
+template <class T>
+void product(const Int8Product& a, int64_t begin, int64_t end) {
+  const int64_t row_bytes = std::max<int64_t>(1, padded_depth(a.groups * kGroupDepth));
+  const int64_t fit = kCacheBytes / row_bytes / (2 * kTileRows);
+  const int64_t block = std::max<int64_t>(1, fit) * 2 * kTileRows;
+  Tiles tiles;
+  for (int64_t first = 0; first < a.rows; first += block) {
+    const int64_t last = std::min(a.rows, first + block);
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const Tail tail(a, panel);
+      for (int64_t row = first; row < last; row += 2 * kTileRows) {
+        const int64_t num_rows = std::min(2 * kTileRows, last - row);
+        tiles.shape_for(num_rows);
+        num_rows > kTileRows ? tile<T, true>(a, row, num_rows, panel, tail)
+                             : tile<T, false>(a, row, num_rows, panel, tail);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void int8_product_amx(const Int8Product& op, int64_t begin, int64_t end) {
+  op.element == Element::kFloat ? product<float>(op, begin, end)
+                                : product<uint16_t>(op, begin, end);
+}
+
+}  // namespace i1::kernels
+HWY_POP_ATTRIBUTES
+
+#else
+
+void i1::kernels::int8_product_amx(const Int8Product&, int64_t, int64_t) {}
+
+#endif
