@@ -138,7 +138,8 @@ int run(int argc, char** argv) {
   std::string why;
   const Precision precision = choose_precision(dtype, at::kCPU, why);
   OwnMemory memory;
-  Bundle bundle = load_model(files, fs::canonical("/proc/self/exe").parent_path(), at::kCPU, precision);
+  Bundle bundle =
+      load_model(files, fs::canonical("/proc/self/exe").parent_path(), at::kCPU, precision);
   const auto num_text = static_cast<int64_t>(bundle.tokenizer.encode(request.prompt).size());
   const Pipeline pipeline(std::move(bundle), at::kCPU, precision);
   request = pipeline.complete(request);
@@ -158,20 +159,21 @@ int run(int argc, char** argv) {
   const double flop = useful_flop(pipeline.config().model, request, num_text);
   const double rate = product_rate(precision);
   const auto megabytes = [](int64_t bytes) { return bytes / 1'000'000; };
-  const nlohmann::ordered_json line = {{"size", request.width},
-                                       {"dtype", dtype},
-                                       {"threads", num_threads},
-                                       {"seconds_to_sampling", ends.front() - step},
-                                       {"seconds_step", step},
-                                       {"seconds_step_min", *std::min_element(steps.begin(), steps.end())},
-                                       {"seconds_step_max", *std::max_element(steps.begin(), steps.end())},
-                                       {"seconds_decode", done - ends.back()},
-                                       {"own_mb", megabytes(own)},
-                                       {"planned_mb", megabytes(plan.peak())},
-                                       {"resident_mb", megabytes(resident)},
-                                       {"useful_gflop", flop / 1e9},
-                                       {"product_gflop_a_second", rate / 1e9},
-                                       {"product_fraction", flop / step / rate}};
+  const nlohmann::ordered_json line = {
+      {"size", request.width},
+      {"dtype", dtype},
+      {"threads", num_threads},
+      {"seconds_to_sampling", ends.front() - step},
+      {"seconds_step", step},
+      {"seconds_step_min", *std::min_element(steps.begin(), steps.end())},
+      {"seconds_step_max", *std::max_element(steps.begin(), steps.end())},
+      {"seconds_decode", done - ends.back()},
+      {"own_mb", megabytes(own)},
+      {"planned_mb", megabytes(plan.peak())},
+      {"resident_mb", megabytes(resident)},
+      {"useful_gflop", flop / 1e9},
+      {"product_gflop_a_second", rate / 1e9},
+      {"product_fraction", flop / step / rate}};
   std::printf("%s\n", line.dump().c_str());
   return 0;
 }

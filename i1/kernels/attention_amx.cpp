@@ -1,13 +1,10 @@
 // attention_bf16-inl.h by the tiles of AMX: TDPBF16PS multiplies 16 rows of 32 values by 32 x 16
 // and adds to 16 x 16 sums in float32.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
-#endif
 #include <hwy/highway.h>
-#include <immintrin.h>
 
 #include "i1/kernels/amx.h"
 #include "i1/kernels/attention_kernels.h"
+#include "i1/kernels/x86_intrinsics.h"
 
 #if I1_HAS_AMX
 

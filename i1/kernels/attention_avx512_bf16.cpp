@@ -1,14 +1,11 @@
 // attention_bf16-inl.h by the instruction VDPBF16PS, which adds two products of bfloat16 to each of
 // 16 sums. 8 rows by two panels: 16 registers of sums.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
-#endif
 #include <hwy/highway.h>
-#include <immintrin.h>
 
 #include <cstring>
 
 #include "i1/kernels/attention_kernels.h"
+#include "i1/kernels/x86_intrinsics.h"
 
 #if HWY_ARCH_X86
 

@@ -6,28 +6,22 @@
 //   o = o exp2(m - m') + p v;  out = o / l          with c = scale log2(e), m in units of c s
 //
 // The products are those of the file that includes this, within its target attributes: it defines
-// `Products`, whose `multiply` adds to or sets 32 rows by panels of 16 columns. A panel holds, for
-// every two values of the depth, 16 columns of two values. Rows of queries do not meet, so a row's
-// result does not depend on its block.
+// `Products`, whose `multiply` adds to or sets 32 rows by panels of 16 columns. Rows of queries do
+// not meet, so a row's result does not depend on its block.
 #pragma once
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "i1/kernels/attention_kernels.h"
+#include "i1/kernels/bf16_panels-inl.h"
 
 namespace i1::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStepDepth = 32;  // a step: what one tile multiplies of the depth
-constexpr int64_t kRows = 32;                    // queries in a block
-constexpr int64_t kKeys = 128;                   // keys in a block
-constexpr int64_t kCacheLine = 64;
+constexpr int64_t kRows = 32;   // queries in a block
+constexpr int64_t kKeys = 128;  // keys in a block
 constexpr float kLog2E = 1.4426950408889634f;
-
-constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // The panels of one matrix: values of a panel, and what lies between two panels.
 struct Panels {
@@ -69,60 +63,10 @@ inline const uint16_t* row_of(const AttentionHead& head, const void* data, int64
   return static_cast<const uint16_t*>(data) + head.rows[i] * stride;
 }
 
-// The first `n` of `lanes` lanes.
-template <class Mask>
-HWY_INLINE Mask first_lanes(int64_t n) {
-  constexpr int64_t kBits = 8 * sizeof(Mask);
-  return static_cast<Mask>(n >= kBits ? ~uint64_t{0} : (uint64_t{1} << std::max<int64_t>(n, 0)) - 1);
-}
-
-// 16 x 16 values of 32 bits, in place.
-HWY_INLINE void transpose(__m512i (&r)[kLanes]) {
-  __m512i t[kLanes];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xDD);
-    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xDD);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-    r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xDD);
-    r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xDD);
-  }
-}
-
 inline void pack_keys(const AttentionHead& head, const Scratch& s) {
   for (int64_t first = 0; first < s.num_keys; first += kLanes) {
-    uint16_t* panel = s.keys + first * s.depth;
-    for (int64_t d = 0; d < s.depth; d += kStepDepth) {
-      const auto mask = first_lanes<__mmask32>(head.head_dim - d);
-      __m512i block[kLanes];
-      for (int64_t i = 0; i < kLanes; ++i) {
-        block[i] = first + i < head.count
-                       ? _mm512_maskz_loadu_epi16(
-                             mask, row_of(head, head.k, head.k_stride, first + i) + d)
-                       : _mm512_setzero_si512();
-      }
-      transpose(block);
-      for (int64_t i = 0; i < kLanes; ++i)
-        _mm512_store_si512(panel + d * kLanes + i * 2 * kLanes, block[i]);
-    }
+    pack_panel([&](int64_t i) { return row_of(head, head.k, head.k_stride, first + i); },
+               head.count - first, head.head_dim, s.depth, s.keys + first * s.depth);
   }
 }
 
@@ -174,7 +118,8 @@ struct Row {
 // A block's logits of one row to weights; `num_keys` of `width` columns are keys.
 HWY_INLINE void soften(Row& row, const float* logits, int64_t num_keys, int64_t width, float factor,
                        uint16_t* weights, float* mixed, int64_t mixed_width) {
-  const __m512 c = _mm512_set1_ps(factor), none = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+  const __m512 c = _mm512_set1_ps(factor),
+               none = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 scaled[kKeys / kLanes], most = none;
 #pragma GCC unroll 8
   for (int64_t v = 0; v < kKeys / kLanes; ++v) {
@@ -207,7 +152,8 @@ HWY_INLINE void soften(Row& row, const float* logits, int64_t num_keys, int64_t 
 inline void store_row(const AttentionHead& head, const float* mixed, float sum, uint16_t* to) {
   const __m512 factor = _mm512_set1_ps(1 / sum);
   for (int64_t e = 0; e < head.head_dim; e += kLanes) {
-    const auto bytes = (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_load_ps(mixed + e), factor));
+    const auto bytes =
+        (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_load_ps(mixed + e), factor));
     _mm256_mask_storeu_epi16(to + e, first_lanes<__mmask16>(head.head_dim - e), bytes);
   }
 }

@@ -4,17 +4,14 @@
 //
 // Four tiles of sums are 32 rows by one panel. At the end of a block they go to memory, where 128
 // times the sum of the row of x, which the weights' offset of 128 added, is taken off again.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
-#endif
 #include <hwy/highway.h>
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "i1/kernels/amx.h"
 #include "i1/kernels/int8_linear_kernels.h"
+#include "i1/kernels/x86_intrinsics.h"
 
 #if I1_HAS_AMX
 

@@ -2,8 +2,6 @@
 // Included within the file's target attributes.
 #pragma once
 
-#include <immintrin.h>
-
 #include <algorithm>
 
 #include "i1/kernels/int8_linear_kernels.h"

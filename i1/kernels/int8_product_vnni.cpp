@@ -6,16 +6,13 @@
 // of x broadcast from memory. At the end of a block the sums, which are exact, are multiplied by
 // its factor and added up in float32. Rows are taken in blocks that stay in the second-level cache
 // while the panels go by.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in the intrinsics' header: GCC bug 105593
-#endif
 #include <hwy/highway.h>
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "i1/kernels/int8_linear_kernels.h"
+#include "i1/kernels/x86_intrinsics.h"
 
 #if HWY_ARCH_X86
 

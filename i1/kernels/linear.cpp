@@ -6,10 +6,16 @@
 #include "i1/kernels/linear.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
 #include <cstdlib>
+
+#include "i1/kernels/amx.h"
+#include "i1/kernels/dispatch.h"
+#include "i1/kernels/linear_kernels.h"
 
 // MKL's, where LibTorch carries MKL: the number of threads of this thread's calls; returns the one
 // before, 0 for none set.
@@ -53,13 +59,54 @@ at::Tensor with_enough_rows(const at::Tensor& x) {
   return at::constant_pad_nd(x, {0, 0, 0, kFewestRows - num_rows});
 }
 
+bool is_multiplied_by_tiles(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 &&
+         x.size(-1) % kernels::kLinearDepthUnit == 0 && weight.stride(1) == 1 && kernels::has_amx();
+}
+
+void linear_by_tiles(const at::Tensor& x, const at::Tensor& weight,
+                     const std::optional<at::Tensor>& bias, at::Tensor& y) {
+  using namespace kernels;
+  const at::Tensor from = as_rows(x, x.size(1)), b = bias ? bias->contiguous() : at::Tensor();
+  const int64_t N = x.size(0), K = x.size(1), F = weight.size(0);
+  const int64_t num_panels = (N + kLinearPanelRows - 1) / kLinearPanelRows;
+  const at::Tensor panels = at::empty({num_panels * kLinearPanelRows, K}, x.options());
+  const auto values = [](const at::Tensor& tensor) {
+    return static_cast<const uint16_t*>(tensor.const_data_ptr());
+  };
+  auto* packed = static_cast<uint16_t*>(panels.mutable_data_ptr());
+  const PackRows pack{
+      .x = values(from), .stride = from.stride(0), .rows = N, .depth = K, .panels = packed};
+  parallel(num_panels, kLinearPanelRows * K,
+           [&](int64_t begin, int64_t end) { pack_rows_amx(pack, begin, end); });
+  const LinearBfloat16 product{.panels = packed,
+                               .rows = N,
+                               .depth = K,
+                               .weight = values(weight),
+                               .weight_stride = weight.stride(0),
+                               .out = F,
+                               .bias = bias ? values(b) : nullptr,
+                               .y = static_cast<uint16_t*>(y.mutable_data_ptr()),
+                               .y_stride = y.stride(0)};
+  parallel((F + kLinearBlockOutputs - 1) / kLinearBlockOutputs, kLinearBlockOutputs * K,
+           [&](int64_t begin, int64_t end) { linear_amx(product, begin, end); });
+}
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias) {
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
   const at::Tensor enough = with_enough_rows(rows);
   at::Tensor y;
-  in_fixed_order(x, enough.size(0), weight.size(0),
-                 [&] { y = at::linear(enough, weight, bias).narrow(0, 0, rows.size(0)); });
+  const bool has_backward =
+      at::GradMode::is_enabled() &&
+      (x.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad()));
+  if (!has_backward && is_multiplied_by_tiles(x, weight)) {
+    y = at::empty({rows.size(0), weight.size(0)}, x.options());
+    linear_by_tiles(rows, weight, bias, y);
+  } else {
+    in_fixed_order(x, enough.size(0), weight.size(0),
+                   [&] { y = at::linear(enough, weight, bias).narrow(0, 0, rows.size(0)); });
+  }
   if (x.dim() == 2) return y;
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);

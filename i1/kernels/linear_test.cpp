@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include "i1/kernels/joint_linear.h"
+#include "i1/kernels/kernel_testing.h"
 
 namespace i1 {
 namespace {
@@ -66,6 +68,35 @@ TEST(Linear, IsTheLibrarysOtherwise) {
       EXPECT_TRUE(at::allclose(found[i], wanted[i], 1e-5, 1e-5)) << i;
     }
   }
+}
+
+// Every edge of the tiles: rows and outputs that do not fill one, and one panel of them.
+TEST(Linear, Bfloat16IsAsGoodAsTheLibrarys) {
+  const at::NoGradGuard no_gradients;
+  for (const int64_t in : {24, 32, 96, 288}) {
+    for (const int64_t out : {1, 8, 15, 16, 17, 31, 32, 33, 50, 170}) {
+      for (const int64_t rows : {1, 2, 15, 16, 17, 31, 32, 33, 65, 700}) {
+        const at::Tensor x = at::randn({rows, in}).to(at::kBFloat16);
+        const at::Tensor weight = at::randn({out, in}).to(at::kBFloat16);
+        const at::Tensor bias = at::randn({out}).to(at::kBFloat16);
+        for (const bool has_bias : {false, true}) {
+          const auto b = has_bias ? std::optional(bias) : std::nullopt;
+          const auto wide_b = has_bias ? std::optional(bias.to(at::kDouble)) : std::nullopt;
+          const at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble), wide_b);
+          testing::expect_as_good_as(i1::linear(x, weight, b), at::linear(x, weight, b), exact,
+                                     1.5);
+        }
+      }
+    }
+  }
+}
+
+// Rows apart and not aligned, as views of a larger buffer and of a file have them.
+TEST(Linear, TakesRowsThatAreApart) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor wide = at::randn({40, 100}).to(at::kBFloat16);
+  const at::Tensor x = wide.narrow(1, 3, 64), weight = wide.narrow(1, 33, 64).narrow(0, 1, 37);
+  EXPECT_TRUE(at::equal(i1::linear(x, weight), i1::linear(x.contiguous(), weight.contiguous())));
 }
 
 }  // namespace
