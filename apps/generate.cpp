@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxPictures = 10'000, kMaxIndex = 1'000'000'000;
+constexpr int64_t kMaxPictures = 10'000, kMaxIndex = 1'000'000'000, kMaxSide = 4096;
 
 struct Options {
   std::vector<std::string> prompts;
@@ -69,6 +69,10 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--negative-prompt", request.negative_prompt, "what guidance leads away from");
   app.add_option("--dtype", options.dtype, "float32, bfloat16, int8 (blocks), auto")
       ->capture_default_str();
+  app.add_option("--decode-rows", options.request.decode_rows,
+                 "rows of the picture decoded at a time, 0 for all; default: all, or 32 where "
+                 "memory is short, which moves pixels by rounding errors")
+      ->check(whole_number<int64_t>(0, kMaxSide));
   app.add_option("--batch-size", options.batch_size,
                  "pictures sampled at once; changes none of them")
       ->check(whole_number<int64_t>(1, kMaxPictures))

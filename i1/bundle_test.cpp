@@ -250,11 +250,13 @@ TEST(Request, TheCommandIsQuotedForAShellAndLeavesOutWhatIsDefault) {
   request.image_index = 2;
   request.guidance_start = 0.5;
   request.schedule = "uniform";
+  request.decode_rows = 32;
   EXPECT_EQ(command_line(request, "out.png"),
             "i1 generate 'it'\\''s $HOME' --model 'nano' --text-encoder 't5' --vae 'ae' "
             "--negative-prompt 'dull' --size 32x32 --seed 0 --first-prompt 3 --first-image 2 "
             "--steps 4 --cfg-scale 0.1 --cfg-rescale 1.0 "
-            "--guidance-start 0.5 --schedule uniform --dtype float32 --output 'out.png'");
+            "--guidance-start 0.5 --schedule uniform --decode-rows 32 --dtype float32 --output "
+            "'out.png'");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "i1/core/error.h"
 #include "i1/core/interrupt.h"
@@ -61,7 +62,22 @@ Request Pipeline::complete(Request request) const {
   make_timesteps(request.num_steps, request.schedule, request.timestep_shift);
   check_user(request.guidance_rescale >= 0 && request.guidance_rescale <= 1, "guidance rescale is ",
              request.guidance_rescale, ", expected 0 to 1");
+  if (request.decode_rows < 0) request.decode_rows = choose_decode_rows(request);
   return request;
+}
+
+// Of what the backbone leaves a tenth is left to others, and to the estimate's error.
+int64_t Pipeline::choose_decode_rows(const Request& request) const {
+  if (!device_.is_cpu()) return 0;
+  const int64_t left = available_memory() - bundle_.memory.backbone;
+  return decode_bytes(request, 0) <= left / 10 * 9 ? 0 : kBandRows;
+}
+
+int64_t Pipeline::decode_bytes(const Request& request, int64_t rows) const {
+  return bundle_.vae.decode_bytes(
+      {1, bundle_.config.model.latent_channels, request.height / kPixelsPerLatent,
+       request.width / kPixelsPerLatent},
+      rows);
 }
 
 MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
@@ -72,7 +88,7 @@ MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
   return {bundle_.memory,
           step_bytes(model, num_samples, height, width,
                      static_cast<int64_t>(c10::elementSize(precision_.dtype))),
-          bundle_.vae.decode_bytes({1, model.latent_channels, height, width}, kBandRows)};
+          decode_bytes(request, request.decode_rows)};
 }
 
 at::Tensor picture_noise(const Request& request, int64_t latent_channels) {
@@ -223,7 +239,9 @@ at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const
 
 // latents: (1, C, h, w)
 Image Pipeline::decode(const Request& request, const at::Tensor& latents) const {
-  const at::Tensor image = bundle_.vae.decode(latents);  // (1, 3, H, W)
+  constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();  // the plan has been checked
+  const at::Tensor image = bundle_.vae.decode(
+      latents, {.memory_bytes = kNoLimit, .band_rows = request.decode_rows});  // (1, 3, H, W)
   if (count_not_finite(image) > 0) {
     check_mapped_files();
     FirstNotFinite stage;

@@ -22,7 +22,8 @@ class Pipeline {
  public:
   Pipeline(Bundle bundle, at::Device device, Precision precision);
 
-  /// The request with what it leaves open (size, steps, dtype) filled in from the model. Throws
+  /// The request with what it leaves open (size, steps, dtype, rows decoded at a time) filled in
+  /// from the model and, for the rows, the memory that is free. Throws
   /// UserError for sizes that cannot be made, an unknown schedule, and numbers out of range.
   Request complete(Request request) const;
 
@@ -65,6 +66,8 @@ class Pipeline {
   Condition condition_of(const Jobs& jobs, const Observer* observer = nullptr) const;
   at::Tensor sample(const Jobs& jobs, const StepObserver& on_step) const;
   Image decode(const Request& request, const at::Tensor& latents) const;
+  int64_t choose_decode_rows(const Request& request) const;
+  int64_t decode_bytes(const Request& request, int64_t rows) const;
 
   // Each throws where values are not finite, and says where that began.
   void check_prompt(const Request& request, const std::string& prompt,

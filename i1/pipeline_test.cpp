@@ -167,6 +167,20 @@ TEST(Pipeline, NoiseIsNamedBySeedPromptAndPicture) {
   }
 }
 
+// So that the same command gives the same bytes whatever memory is free, and the plan is true.
+TEST(Pipeline, HowManyRowsAreDecodedAtATimeIsPartOfTheRequest) {
+  const Pipeline pipeline = tiny_pipeline();
+  Request open = request_of("a red square");
+  open.decode_rows = -1;
+  const Request at_once = pipeline.complete(open);
+  EXPECT_EQ(at_once.decode_rows, 0);  // this machine has so much
+  Request in_rows = at_once;
+  in_rows.decode_rows = 2;
+  EXPECT_EQ(pipeline.complete(in_rows).decode_rows, 2);
+  EXPECT_LT(pipeline.plan(in_rows, 1).decode, pipeline.plan(at_once, 1).decode);
+  EXPECT_EQ(draw(pipeline, in_rows), draw(pipeline, at_once));  // TAEF2 is exact in bands
+}
+
 // What the pipeline should do at a guidance scale of 1, step by step.
 std::vector<uint8_t> conditional_picture(const Bundle& bundle, const Request& request) {
   const at::NoGradGuard no_grad;

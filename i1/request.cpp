@@ -43,6 +43,7 @@ std::string command_line(const Request& request, const std::string& output) {
   if (request.guidance_start != 0) line += " --guidance-start " + number(request.guidance_start);
   line += " --schedule " + request.schedule;
   if (request.schedule == "shifted") line += " --shift " + number(request.timestep_shift);
+  if (request.decode_rows > 0) line += concat(" --decode-rows ", request.decode_rows);
   return line + " --dtype " + request.compute_dtype + " --output " + shell_quoted(output);
 }
 

@@ -27,7 +27,10 @@ struct Request {
   double guidance_start = 0;         ///< guidance acts for t >= this
   std::string schedule = "shifted";  ///< shifted, uniform
   double timestep_shift = 0.3;       ///< s of the shifted schedule
-  std::string compute_dtype;         ///< float32, bfloat16; empty = chosen for the machine
+  /// Rows of the picture decoded at a time, 0 = all; they move pixels by rounding errors. Below 0 =
+  /// all, or kBandRows (i1/vae/vae.h) where memory is short.
+  int64_t decode_rows = -1;
+  std::string compute_dtype;  ///< float32, bfloat16, int8; empty = chosen for the machine
 
   static void fields(auto& self, auto&& visit) {
     visit("model", self.model);
@@ -46,6 +49,7 @@ struct Request {
     visit("guidance_start", self.guidance_start);
     visit("schedule", self.schedule);
     visit("timestep_shift", self.timestep_shift);
+    visit("decode_rows", self.decode_rows);
     visit("compute_dtype", self.compute_dtype);
   }
 };

@@ -84,8 +84,8 @@ TEST(Config, MistakesNameTheFieldAndTheNearest) {
 }
 
 TEST(Nearest, FindsTheClosestSpelling) {
-  EXPECT_EQ(nearest("--sed", {"--seed", "--steps", "--size"}), "--seed");
-  EXPECT_EQ(nearest("x", {}), "");
+  EXPECT_EQ(nearest("--sed", {"--seed", "--steps", "--size"}).find(), "--seed");
+  EXPECT_EQ(nearest("x", {}).find(), "");
 }
 
 TEST(Config, NumbersAreTakenWithoutLossOrNotAtAll) {

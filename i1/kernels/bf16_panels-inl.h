@@ -18,7 +18,8 @@ constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / un
 template <class Mask>
 HWY_INLINE Mask first_lanes(int64_t n) {
   constexpr int64_t kBits = 8 * sizeof(Mask);
-  return static_cast<Mask>(n >= kBits ? ~uint64_t{0} : (uint64_t{1} << std::max<int64_t>(n, 0)) - 1);
+  return static_cast<Mask>(n >= kBits ? ~uint64_t{0}
+                                      : (uint64_t{1} << std::max<int64_t>(n, 0)) - 1);
 }
 
 // 16 x 16 values of 32 bits, in place.
@@ -61,8 +62,7 @@ void pack_panel(const RowOf& row_of, int64_t count, int64_t depth, int64_t padde
     const auto mask = first_lanes<__mmask32>(depth - d);
     __m512i block[kLanes];
     for (int64_t i = 0; i < kLanes; ++i) {
-      block[i] =
-          i < count ? _mm512_maskz_loadu_epi16(mask, row_of(i) + d) : _mm512_setzero_si512();
+      block[i] = i < count ? _mm512_maskz_loadu_epi16(mask, row_of(i) + d) : _mm512_setzero_si512();
     }
     transpose(block);
     for (int64_t i = 0; i < kLanes; ++i)

@@ -1,7 +1,7 @@
-// Linear layers in bfloat16 by the tiles of AMX. What a tile takes as its left factor is plain rows;
-// its right factor must be packed. The weights are the left one, so they are read as their file has
-// them, and the rows of x, which are far fewer bytes, are packed: y^T = W x^T. Tiles of y^T are
-// turned on their way to y.
+// Linear layers in bfloat16 by the tiles of AMX. What a tile takes as its left factor is plain
+// rows; its right factor must be packed. The weights are the left one, so they are read as their
+// file has them, and the rows of x, which are far fewer bytes, are packed: y^T = W x^T. Tiles of
+// y^T are turned on their way to y.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -46,7 +46,8 @@ void multiply(const uint16_t* weight, int64_t weight_stride, const uint16_t* pan
     load_tile<kLeft>(rows, kCacheLine);
     load_tile<kUpper>(weight + d, weight_bytes);
     add_products<kUpperLeft, kUpper, kLeft>();
-    if constexpr (kHasLower) load_tile<kLower>(weight + kTileRows * weight_stride + d, weight_bytes);
+    if constexpr (kHasLower)
+      load_tile<kLower>(weight + kTileRows * weight_stride + d, weight_bytes);
     if constexpr (kHasLower) add_products<kLowerLeft, kLower, kLeft>();
     if constexpr (kHasRight) load_tile<kRight>(rows + kLanes * depth, kCacheLine);
     if constexpr (kHasRight) add_products<kUpperRight, kUpper, kRight>();
@@ -65,13 +66,15 @@ void multiply(const uint16_t* weight, int64_t weight_stride, const uint16_t* pan
 void store_rows(const LinearBfloat16& a, const Sums& sums, int64_t column, int64_t row,
                 int64_t output) {
   const auto mask = first_lanes<__mmask32>(a.out - output);
-  const auto low_mask = static_cast<__mmask16>(mask), high_mask = static_cast<__mmask16>(mask >> 16);
+  const auto low_mask = static_cast<__mmask16>(mask),
+             high_mask = static_cast<__mmask16>(mask >> 16);
   const auto bias_of = [&](int64_t first, __mmask16 lanes) {
     if (a.bias == nullptr) return _mm512_setzero_ps();
     const __m256i halves = _mm256_maskz_loadu_epi16(lanes, a.bias + first);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
   };
-  const __m512 low_bias = bias_of(output, low_mask), high_bias = bias_of(output + kLanes, high_mask);
+  const __m512 low_bias = bias_of(output, low_mask),
+               high_bias = bias_of(output + kLanes, high_mask);
   __m512i low[kLanes], high[kLanes];
   for (int64_t i = 0; i < kLanes; ++i) {
     low[i] = _mm512_load_si512(sums.values[i] + column);

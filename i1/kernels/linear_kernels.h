@@ -7,7 +7,7 @@ namespace i1::kernels {
 
 /// Both take a depth that is a multiple of this.
 constexpr int64_t kLinearDepthUnit = 32;
-constexpr int64_t kLinearPanelRows = 16;    ///< rows of x in a panel
+constexpr int64_t kLinearPanelRows = 16;     ///< rows of x in a panel
 constexpr int64_t kLinearBlockOutputs = 32;  ///< outputs that are made at once
 
 struct PackRows {
