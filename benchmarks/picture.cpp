@@ -15,7 +15,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -38,20 +37,13 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-int64_t status_kilobytes(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1));
-  return 0;
-}
-
 // Watches memory of the process beside what it maps: the kernel keeps a peak of the sum alone.
 class OwnMemory {
  public:
   OwnMemory()
       : thread_([this] {
           while (!is_done_) {
-            peak_ = std::max(peak_, status_kilobytes("RssAnon"));
+            peak_ = std::max(peak_, own_memory());
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
           }
         }) {}
@@ -60,7 +52,7 @@ class OwnMemory {
   int64_t peak() {
     is_done_ = true;
     if (thread_.joinable()) thread_.join();
-    return peak_ * 1024;
+    return peak_;
   }
 
  private:

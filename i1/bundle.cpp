@@ -86,7 +86,6 @@ Bundle assemble(BundleConfig config, OpenBackbone backbone, const fs::path& text
   check_user(decoder.latent_channels() == model.latent_channels, vae.string(), ": ", decoder.name(),
              ", whose latents have ", decoder.latent_channels(), " channels; the backbone's have ",
              model.latent_channels);
-  memory.vae = decoder.num_bytes();
   return {std::move(config),
           {[=] { return load_for_inference(backbone, precision, device); }},
           {[=] { return load_t5gemma(text_encoder, device); }},

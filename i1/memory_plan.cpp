@@ -16,11 +16,11 @@ std::string gigabytes(int64_t bytes) {
 
 }  // namespace
 
-int64_t MemoryPlan::peak() const { return model.vae + model.backbone + std::max(step, decode); }
+int64_t MemoryPlan::needed() const { return model.backbone + std::max(step, decode); }
 
 std::string MemoryPlan::text(int64_t available) const {
-  return concat("memory: ", gigabytes(peak()), " at most (backbone ", gigabytes(model.backbone),
-                ", autoencoder ", gigabytes(model.vae), ", a step ", gigabytes(step), ", decoding ",
+  return concat("memory: ", gigabytes(peak()), " at most (held ", gigabytes(held), ", backbone ",
+                gigabytes(model.backbone), ", a step ", gigabytes(step), ", decoding ",
                 gigabytes(decode), "), ", gigabytes(mapped()), " mapped; ", gigabytes(available),
                 " available");
 }
@@ -40,8 +40,8 @@ int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t laten
 }
 
 void check_fits(const MemoryPlan& plan, int64_t available) {
-  check_user(plan.peak() <= available, "this takes about ", gigabytes(plan.peak()), " of memory, ",
-             gigabytes(available), " are available (", plan.text(available),
+  check_user(plan.needed() <= available, "this takes another ", gigabytes(plan.needed()),
+             " of memory, ", gigabytes(available), " are available (", plan.text(available),
              "); try --dtype int8, a smaller --size or --batch-size, or weights of i1 convert in "
              "bfloat16, which are mapped and not copied");
 }

@@ -14,20 +14,22 @@ struct ModelMemory {
   int64_t text_encoder_mapped = 0;
   int64_t backbone_mapped = 0;
   int64_t backbone = 0;  ///< converted copies
-  int64_t vae = 0;
 };
 
 struct MemoryPlan {
   ModelMemory model;
+  int64_t held = 0;    ///< by the program when the plan is made: itself, tokenizer, autoencoder
   int64_t step = 0;    ///< what passes through the backbone in one step of one batch
   int64_t decode = 0;  ///< of one picture
 
   int64_t mapped() const { return model.text_encoder_mapped + model.backbone_mapped; }
-  /// The largest sum that is held at once, beside what is mapped.
-  int64_t peak() const;
+  /// The most that is taken at once beside what is held, and all of it; neither counts what is
+  /// mapped.
+  int64_t needed() const;
+  int64_t peak() const { return held + needed(); }
   /// Worth a line to the user.
   bool is_large() const { return peak() + mapped() > 1'000'000'000; }
-  /// One line: "memory: 6.8 GB at most (backbone 6.3 GB, a step 0.2 GB, ...), 5.2 GB mapped; ..."
+  /// One line: "memory: 6.8 GB at most (held 0.5 GB, backbone 6.1 GB, ...), 5.2 GB mapped; ..."
   std::string text(int64_t available) const;
 };
 
@@ -37,7 +39,7 @@ struct MemoryPlan {
 int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
                    int64_t latent_width, int64_t element_size);
 
-/// Throws UserError, which says what to change, where the plan's peak is more than `available`.
+/// Throws UserError, which says what to change, where the plan needs more than `available`.
 void check_fits(const MemoryPlan& plan, int64_t available);
 
 }  // namespace i1

@@ -85,7 +85,7 @@ MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
                 width = request.width / kPixelsPerLatent;
   const int64_t num_samples = is_guided(request) ? 2 * batch_size : batch_size;
   const ModelConfig& model = bundle_.config.model;
-  return {bundle_.memory,
+  return {bundle_.memory, own_memory(),
           step_bytes(model, num_samples, height, width,
                      static_cast<int64_t>(c10::elementSize(precision_.dtype))),
           decode_bytes(request, request.decode_rows)};
@@ -274,6 +274,7 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
         check_mapped_files();
         if (on_progress) on_progress(++done, total);
       });
+      return_free_memory();  // of the steps: decoding does not fit into their pages
       for (size_t i = 0; i < batch.size(); ++i) {  // alone: it must not depend on its neighbours
         Image image = decode(*batch[i].request, latents.narrow(0, static_cast<int64_t>(i), 1));
         check_mapped_files();

@@ -95,6 +95,8 @@ void return_free_memory() {
   if (mallctl != nullptr) mallctl(kPurgeAllArenas, nullptr, nullptr, nullptr, 0);
 }
 
+int64_t own_memory() { return number_after("/proc/self/status", "RssAnon:").value_or(0) * 1024; }
+
 int64_t peak_memory() { return number_after("/proc/self/status", "VmHWM:").value_or(0) * 1024; }
 
 }  // namespace i1

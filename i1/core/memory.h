@@ -15,6 +15,10 @@ int64_t available_memory(const std::filesystem::path& root = "/");
 /// jemalloc; nothing elsewhere.
 void return_free_memory();
 
+/// Bytes that this process holds beside the files that it maps (RssAnon); 0 where the system does
+/// not tell.
+int64_t own_memory();
+
 /// The largest resident set that this process has had, in bytes; 0 where the system does not tell.
 int64_t peak_memory();
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
 #include "i1/core/testing.h"
 
@@ -76,6 +77,13 @@ TEST(ThisMachine, HasMemoryAndTellsIt) {
   EXPECT_GT(available_memory(), 0);
   EXPECT_LT(available_memory(), int64_t{1} << 50);
   EXPECT_GT(peak_memory(), kMiB);
+}
+
+TEST(ThisMachine, OwnMemoryIsWhatThisProcessTouched) {
+  const int64_t before = own_memory();
+  const std::vector<char> touched(64 * kMiB, 1);
+  EXPECT_GE(own_memory() - before, 60 * kMiB);
+  EXPECT_LE(own_memory(), peak_memory());
 }
 
 }  // namespace

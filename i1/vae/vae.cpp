@@ -140,19 +140,6 @@ int64_t Vae::latent_channels() const {
   return 32;
 }
 
-int64_t Vae::num_bytes() const {
-  int64_t sum = 0;
-  Net net = net_;  // shares the values; fields need a mutable object
-  std::visit(
-      [&](auto& parts) {
-        for_each_tensor(parts, "", [&](const std::string&, at::Tensor& tensor) {
-          sum += static_cast<int64_t>(tensor.nbytes());
-        });
-      },
-      net);
-  return sum;
-}
-
 std::string Vae::name() const {
   if (std::holds_alternative<Taef2>(net_)) return "TAEF2";
   if (std::holds_alternative<QwenImageAutoencoder>(net_)) return "Qwen-Image";

@@ -51,8 +51,7 @@ class Vae {
   int64_t decode_bytes(at::IntArrayRef latents, int64_t band_rows = 0) const;
 
   int64_t latent_channels() const;
-  int64_t num_bytes() const;  ///< of the weights, as they are held
-  std::string name() const;   ///< "TAEF2", "FLUX.2", "FLUX.1" or "Qwen-Image"
+  std::string name() const;  ///< "TAEF2", "FLUX.2", "FLUX.1" or "Qwen-Image"
 
  private:
   using Net = std::variant<Taef2, Autoencoder, QwenImageAutoencoder>;
