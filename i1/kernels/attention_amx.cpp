@@ -24,15 +24,16 @@ class TileProducts {
  public:
   TileProducts() { tiles_.shape_for(kRows); }
 
-  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels; strides count values.
+  // Panels `panel` and, where there is one of num_panels, the next one:
+  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels. Strides count values.
   template <bool kAdd>
   void multiply(const uint16_t* left, int64_t left_stride, int64_t num_steps, Panels panels,
-                int64_t num_panels, float* out, int64_t out_stride) const {
-    int64_t p = 0;
-    for (; p + 2 <= num_panels; p += 2)
-      multiply_panels<kAdd, true>(left, left_stride, num_steps, panels, p, out, out_stride);
-    if (p < num_panels)
-      multiply_panels<kAdd, false>(left, left_stride, num_steps, panels, p, out, out_stride);
+                int64_t panel, int64_t num_panels, float* out, int64_t out_stride) const {
+    if (panel + 1 < num_panels) {
+      multiply_panels<kAdd, true>(left, left_stride, num_steps, panels, panel, out, out_stride);
+    } else if (panel < num_panels) {
+      multiply_panels<kAdd, false>(left, left_stride, num_steps, panels, panel, out, out_stride);
+    }
   }
 
  private:

@@ -22,20 +22,20 @@ HWY_INLINE __m512 add_products(__m512 sum, __m512i left, __m512i right) {
 }
 
 struct VectorProducts {
-  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels; strides count values.
+  // Panels `panel` and, where there is one of num_panels, the next one:
+  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels. Strides count values.
   template <bool kAdd>
   void multiply(const uint16_t* left, int64_t left_stride, int64_t num_steps, Panels panels,
-                int64_t num_panels, float* out, int64_t out_stride) const {
-    for (int64_t p = 0; p < num_panels; p += 2) {
-      const bool is_pair = p + 1 < num_panels;
-      for (int64_t row = 0; row < kRows; row += kTileRows) {
-        const uint16_t* right = panels.data + p * panels.stride;
-        const uint16_t* from = left + row * left_stride;
-        float* to = out + row * out_stride + p * kLanes;
-        const int64_t pairs = num_steps * kStepDepth / 2;
-        is_pair ? tile<kAdd, 2>(from, left_stride, pairs, right, panels.stride, to, out_stride)
-                : tile<kAdd, 1>(from, left_stride, pairs, right, panels.stride, to, out_stride);
-      }
+                int64_t panel, int64_t num_panels, float* out, int64_t out_stride) const {
+    if (panel >= num_panels) return;
+    const uint16_t* right = panels.data + panel * panels.stride;
+    const int64_t pairs = num_steps * kStepDepth / 2;
+    for (int64_t row = 0; row < kRows; row += kTileRows) {
+      const uint16_t* from = left + row * left_stride;
+      float* to = out + row * out_stride + panel * kLanes;
+      panel + 1 < num_panels
+          ? tile<kAdd, 2>(from, left_stride, pairs, right, panels.stride, to, out_stride)
+          : tile<kAdd, 1>(from, left_stride, pairs, right, panels.stride, to, out_stride);
     }
   }
 
