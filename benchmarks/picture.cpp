@@ -4,9 +4,10 @@
 //
 // seconds_to_sampling: from the start of the program, the prompt encoded, to the first step (the
 // end of the first step less the median step). own_mb: the most memory at once that is not pages of
-// mapped files; planned_mb: what `i1 generate` would announce of it. useful_gflop: of one step,
-// multiplications and additions of the blocks on image tokens and valid text tokens, adapter left
-// out; product_fraction: their rate over the best rate of large products in the same precision.
+// mapped files, until the last step and in all; planned_mb: what `i1 generate` would announce of
+// it. useful_gflop: of one step, multiplications and additions of the blocks on image tokens and
+// valid text tokens, adapter left out; product_fraction: their rate over the best rate of large
+// products in the same precision.
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
@@ -43,11 +44,13 @@ class OwnMemory {
   OwnMemory()
       : thread_([this] {
           while (!is_done_) {
-            peak_ = std::max(peak_, own_memory());
+            peak_ = std::max<int64_t>(peak_, own_memory());
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
           }
         }) {}
   ~OwnMemory() { peak(); }
+
+  int64_t peak_so_far() const { return peak_; }
 
   int64_t peak() {
     is_done_ = true;
@@ -57,7 +60,7 @@ class OwnMemory {
 
  private:
   std::atomic<bool> is_done_ = false;
-  int64_t peak_ = 0;
+  std::atomic<int64_t> peak_ = 0;
   std::thread thread_;
 };
 
@@ -138,9 +141,13 @@ int run(int argc, char** argv) {
   const MemoryPlan plan = pipeline.plan(request, 1);
   std::vector<double> ends;
   double done = 0;
+  int64_t own_sampling = 0;
   pipeline.generate(
       {request}, 1, [&](size_t, const Image&) { done = seconds_since(begin); },
-      [&](int64_t, int64_t) { ends.push_back(seconds_since(begin)); });
+      [&](int64_t, int64_t) {
+        ends.push_back(seconds_since(begin));
+        own_sampling = memory.peak_so_far();
+      });
   std::vector<double> steps;
   for (size_t i = 1; i < ends.size(); ++i) steps.push_back(ends[i] - ends[i - 1]);
   check_user(!steps.empty(), "--steps: at least 2, the first also reads the weights");
@@ -160,6 +167,7 @@ int run(int argc, char** argv) {
       {"seconds_step_min", *std::min_element(steps.begin(), steps.end())},
       {"seconds_step_max", *std::max_element(steps.begin(), steps.end())},
       {"seconds_decode", done - ends.back()},
+      {"own_sampling_mb", megabytes(own_sampling)},
       {"own_mb", megabytes(own)},
       {"planned_mb", megabytes(plan.peak())},
       {"resident_mb", megabytes(resident)},

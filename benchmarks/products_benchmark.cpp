@@ -99,7 +99,9 @@ BENCHMARK(attention_bfloat16)->Args({296, 16})->Args({4111, 28})->UseRealTime();
 
 void attention_bfloat16_library(benchmark::State& state) {
   const Heads h(state);
-  const auto part = [&](int i) { return h.qkv[i].view({2, h.S, h.H, Heads::kWidth}).transpose(1, 2); };
+  const auto part = [&](int i) {
+    return h.qkv[i].view({2, h.S, h.H, Heads::kWidth}).transpose(1, 2);
+  };
   time_of(state, h.flop(),
           [&] { return at::scaled_dot_product_attention(part(0), part(1), part(2)); });
 }

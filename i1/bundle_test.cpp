@@ -187,6 +187,13 @@ TEST(MemoryPlan, CountsWhatIsHeldAtOnceAndSaysWhatToChange) {
   expect_error("this takes another 7.2 GB of memory, 7.1 GB are available",
                [&] { check_fits(plan, 7'100'000'000); });
   expect_error("try --dtype int8", [&] { check_fits(plan, 0); });
+  plan.decode = 7'900'000'000;  // so much that the backbone goes meanwhile
+  EXPECT_TRUE(plan.lets_backbone_go());
+  EXPECT_EQ(plan.needed(), 7'900'000'000);
+  plan.step = 2'000'000'000;
+  EXPECT_EQ(plan.needed(), 8'300'000'000);
+  plan.decode = 900'000'000;
+  EXPECT_FALSE(plan.lets_backbone_go());
   plan.step = 2'000'000'000;  // not at the same time as decoding
   EXPECT_EQ(plan.peak(), 8'600'000'000);
 }

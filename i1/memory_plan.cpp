@@ -16,7 +16,10 @@ std::string gigabytes(int64_t bytes) {
 
 }  // namespace
 
-int64_t MemoryPlan::needed() const { return model.backbone + std::max(step, decode); }
+int64_t MemoryPlan::needed() const {
+  return lets_backbone_go() ? std::max(model.backbone + step, decode)
+                            : model.backbone + std::max(step, decode);
+}
 
 std::string MemoryPlan::text(int64_t available) const {
   return concat("memory: ", gigabytes(peak()), " at most (held ", gigabytes(held), ", backbone ",

@@ -28,7 +28,7 @@ struct Request {
   std::string schedule = "shifted";  ///< shifted, uniform
   double timestep_shift = 0.3;       ///< s of the shifted schedule
   /// Rows of the picture decoded at a time, 0 = all; they move pixels by rounding errors. Below 0 =
-  /// all, or kBandRows (i1/vae/vae.h) where memory is short.
+  /// all, or kBandRows (i1/vae/vae.h) where that takes more than a little memory.
   int64_t decode_rows = -1;
   std::string compute_dtype;  ///< float32, bfloat16, int8; empty = chosen for the machine
 

@@ -40,6 +40,30 @@ void check_layer(const at::Tensor& x, const Int8Weights& layer) {
               row_scale.scalar_type(), ", the bias ", bias.sizes(), " ", bias.scalar_type());
 }
 
+// One panel of the weight (out, in): for every 4 inputs 32 groups of 4 bytes. A cache line of each
+// row at a time, so that what it is spread over stays in the first-level cache.
+void pack_panel(const int8_t* weight, int64_t out, int64_t in, int64_t panel, uint8_t* to) {
+  constexpr int64_t kLine = 64;
+  constexpr uint32_t kOffsets = 0x80808080;
+  for (int64_t depth = 0; depth < in; depth += kLine) {
+    const int64_t count = std::min(kLine, in - depth);
+    for (int64_t c = 0; c < kPanelColumns; ++c) {
+      const int64_t row = panel * kPanelColumns + c;
+      uint32_t line[kLine / kGroupDepth] = {};
+      if (row < out && count == kLine) {
+        std::memcpy(line, weight + row * in + depth, kLine);
+      } else if (row < out) {
+        std::memcpy(line, weight + row * in + depth, static_cast<size_t>(count));
+      }
+      uint8_t* group = to + (depth * kPanelColumns + c * kGroupDepth);
+      for (int64_t g = 0; g < num_groups(count); ++g) {
+        const uint32_t four = line[g] ^ kOffsets;
+        std::memcpy(group + g * kPanelColumns * kGroupDepth, &four, sizeof four);
+      }
+    }
+  }
+}
+
 struct QuantizedRows {
   at::Tensor values;      // (N, padded_depth(K)) int8, zeros behind K
   at::Tensor scale, sum;  // (N, blocks) float32, int32
@@ -104,19 +128,8 @@ at::Tensor pack_int8(const at::Tensor& weight) {
   const int8_t* from = rows.const_data_ptr<int8_t>();
   auto* to = panels.mutable_data_ptr<uint8_t>();
   parallel(panels.size(0), groups * kPanelColumns, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel) {
-      for (int64_t group = 0; group < groups; ++group) {
-        const int64_t depth = group * kGroupDepth, count = std::min(kGroupDepth, in - depth);
-        uint8_t* group_to = to + (panel * groups + group) * kPanelColumns * kGroupDepth;
-        for (int64_t c = 0; c < kPanelColumns; ++c) {
-          const int64_t row = panel * kPanelColumns + c;
-          uint32_t four = 0;
-          if (row < out) std::memcpy(&four, from + row * in + depth, static_cast<size_t>(count));
-          four ^= 0x80808080;
-          std::memcpy(group_to + c * kGroupDepth, &four, sizeof four);
-        }
-      }
-    }
+    for (int64_t panel = begin; panel < end; ++panel)
+      pack_panel(from, out, in, panel, to + panel * groups * kPanelColumns * kGroupDepth);
   });
   return panels;
 }
@@ -128,6 +141,24 @@ at::Tensor unpack_int8(const at::Tensor& panels, int64_t out, int64_t in) {
       .reshape({panels.size(0) * kPanelColumns, panels.size(1) * kGroupDepth})
       .narrow(0, 0, out)
       .narrow(1, 0, in);
+}
+
+at::Tensor widen_int8(const at::Tensor& weight, const at::Tensor& row_scale, at::ScalarType dtype) {
+  TORCH_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kChar &&
+                  row_scale.scalar_type() == at::kFloat && row_scale.numel() == weight.size(0),
+              "widen_int8: the weight is ", weight.sizes(), " ", weight.scalar_type(),
+              ", its scales ", row_scale.sizes(), " ", row_scale.scalar_type());
+  const at::Tensor wide = at::empty(weight.sizes(), weight.options().dtype(dtype));
+  if (backend_of(wide) != Backend::kCpu) return reference::widen_int8(weight, row_scale, dtype);
+  const at::Tensor rows = weight.contiguous(), scale = row_scale.contiguous();
+  const WidenRows op{.weight = rows.const_data_ptr<int8_t>(),
+                     .scale = scale.const_data_ptr<float>(),
+                     .columns = rows.size(1),
+                     .wide = wide.mutable_data_ptr(),
+                     .element = element_of(wide)};
+  parallel(rows.size(0), rows.size(1),
+           [&](int64_t begin, int64_t end) { widen_rows_cpu(op, begin, end); });
+  return wide;
 }
 
 at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer) {

@@ -26,6 +26,10 @@ at::Tensor pack_int8(const at::Tensor& weight);
 /// The weight that was packed, (out, in) int8.
 at::Tensor unpack_int8(const at::Tensor& panels, int64_t out, int64_t in);
 
+/// weight * row_scale, rounded once from float32 to `dtype`. weight: (out, in) int8, row_scale:
+/// (out) float32.
+at::Tensor widen_int8(const at::Tensor& weight, const at::Tensor& row_scale, at::ScalarType dtype);
+
 /// What the product needs of a layer W ~ weight * row_scale.
 struct Int8Weights {
   const at::Tensor& panels;     ///< of pack_int8
@@ -55,6 +59,7 @@ at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer);
 namespace reference {
 Int8Rows quantize_to_int8(const at::Tensor& x, int64_t block_depth);
 at::Tensor pack_int8(const at::Tensor& weight);
+at::Tensor widen_int8(const at::Tensor& weight, const at::Tensor& row_scale, at::ScalarType dtype);
 at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth);
 }  // namespace reference
 

@@ -75,7 +75,32 @@ void quantize(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
   }
 }
 
+template <class T>
+void widen(const kernels::WidenRows& a, int64_t begin, int64_t end) {
+  const auto L = static_cast<int64_t>(hn::Lanes(Floats()));
+  for (int64_t r = begin; r < end; ++r) {
+    const int8_t* from = a.weight + r * a.columns;
+    T* to = static_cast<T*>(a.wide) + r * a.columns;
+    const Vector scale = set(a.scale[r]);
+    const auto convert = [&](const int8_t* bytes) HWY_ATTR {
+      const auto whole = hn::PromoteTo(SignedBits(), hn::LoadU(Bytes(), bytes));
+      return hn::Mul(hn::ConvertTo(Floats(), whole), scale);
+    };
+    int64_t i = 0;
+    for (; i + L <= a.columns; i += L) WholeVector().store(convert(from + i), to + i);
+    if (i == a.columns) continue;
+    HWY_ALIGN int8_t rest[HWY_MAX_BYTES] = {};
+    std::memcpy(rest, from + i, static_cast<size_t>(a.columns - i));
+    FirstLanes{static_cast<size_t>(a.columns - i)}.store(convert(rest), to + i);
+  }
+}
+
 }  // namespace
+
+void widen_rows(const kernels::WidenRows& a, int64_t begin, int64_t end) {
+  a.element == kernels::Element::kFloat ? widen<float>(a, begin, end)
+                                        : widen<c10::BFloat16>(a, begin, end);
+}
 
 void quantize_rows(const kernels::QuantizeRows& a, int64_t begin, int64_t end) {
   a.element == kernels::Element::kFloat ? quantize<float>(a, begin, end)
@@ -87,7 +112,11 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace i1 {
+HWY_EXPORT(widen_rows);
 HWY_EXPORT(quantize_rows);
+void kernels::widen_rows_cpu(const WidenRows& op, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(widen_rows)(op, begin, end);
+}
 void kernels::quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(quantize_rows)(op, begin, end);
 }

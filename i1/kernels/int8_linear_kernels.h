@@ -44,7 +44,16 @@ struct Int8Product {
   Element element;
 };
 
+struct WidenRows {
+  const int8_t* weight;  ///< (rows, columns) contiguous
+  const float* scale;    ///< (rows)
+  int64_t columns;
+  void* wide;  ///< (rows, columns) of the element's type, contiguous
+  Element element;
+};
+
 /// Rows [begin, end).
+void widen_rows_cpu(const WidenRows& op, int64_t begin, int64_t end);
 void quantize_rows_cpu(const QuantizeRows& op, int64_t begin, int64_t end);
 
 /// What the products below need of the processor; AMX's has_amx().

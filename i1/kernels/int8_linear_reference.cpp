@@ -39,6 +39,10 @@ at::Tensor pack_int8(const at::Tensor& weight) {
       .bitwise_xor(0x80);
 }
 
+at::Tensor widen_int8(const at::Tensor& weight, const at::Tensor& row_scale, at::ScalarType dtype) {
+  return (weight.to(at::kFloat) * row_scale.unsqueeze(1)).to(dtype);
+}
+
 at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth) {
   const int64_t in = x.size(-1);
   const auto [values, scale] = quantize_to_int8(x.flatten(0, -2), block_depth);

@@ -221,6 +221,18 @@ TEST(Int8Linear, PackingKeepsEveryWeight) {
   }
 }
 
+TEST(WidenInt8, EqualsItsTwinAtTheEdgesOfTheVectorWidth) {
+  for_each_target([] {
+    for (const int64_t columns : edge_widths()) {
+      const at::Tensor weight = at::randint(-128, 128, {5, columns}, at::kChar);
+      const at::Tensor scale = at::randn({5});
+      for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
+        EXPECT_TRUE(at::equal(widen_int8(weight, scale, dtype),
+                              reference::widen_int8(weight, scale, dtype)));
+    }
+  });
+}
+
 TEST(Int8Linear, TakesAnyShape) {
   const Layer layer = random_layer(20, 9);
   const at::Tensor x = at::randn({2, 3, 20}), y = fused(x, layer);

@@ -26,6 +26,7 @@
 
 #include "i1/core/error.h"
 #include "i1/kernels/attention.h"
+#include "i1/kernels/int8_linear.h"
 #include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
 
@@ -263,9 +264,8 @@ at::Tensor encode_unpacked(const T5GemmaEncoder& encoder,
 
 at::Tensor values_of(const T5GemmaWeight& weight, at::ScalarType dtype) {
   if (!weight.row_scale) return weight.weight.to(dtype);
-  std::vector<int64_t> column(static_cast<size_t>(weight.weight.dim()), 1);
-  column[0] = -1;
-  return (weight.weight.to(at::kFloat) * weight.row_scale->view(column)).to(dtype);
+  const at::Tensor rows = weight.weight.view({weight.weight.size(0), -1});
+  return widen_int8(rows, *weight.row_scale, dtype).view_as(weight.weight);
 }
 
 at::Tensor visible_keys(const at::Tensor& mask, bool is_sliding, int64_t window,
