@@ -16,6 +16,11 @@ std::string gigabytes(int64_t bytes) {
 
 }  // namespace
 
+bool MemoryPlan::lets_backbone_go() const {
+  constexpr int64_t kWorthLoading = 256'000'000;
+  return model.backbone > 0 && decode - step > std::max(kWorthLoading, model.backbone / 8);
+}
+
 int64_t MemoryPlan::needed() const {
   return lets_backbone_go() ? std::max(model.backbone + step, decode)
                             : model.backbone + std::max(step, decode);

@@ -25,7 +25,7 @@ struct MemoryPlan {
   int64_t mapped() const { return model.text_encoder_mapped + model.backbone_mapped; }
   /// Decoding takes so much more than a step that the backbone is worth loading again for the next
   /// batch: it is let go meanwhile.
-  bool lets_backbone_go() const { return decode - step > model.backbone / 8 && model.backbone > 0; }
+  bool lets_backbone_go() const;
   /// The most that is taken at once beside what is held, and all of it; neither counts what is
   /// mapped.
   int64_t needed() const;

@@ -261,7 +261,7 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
   const at::NoGradGuard no_grad;
   const size_t N = requests.size(), B = static_cast<size_t>(batch_size);
   const size_t window = (kRequestsAtOnce + B - 1) / B * B;  // whole batches
-  const bool lets_backbone_go = N > 0 && plan(requests.front(), batch_size).lets_backbone_go();
+  const MemoryPlan memory = N == 0 ? MemoryPlan{} : plan(requests.front(), batch_size);
   int64_t done = 0;
   const int64_t total =
       N == 0 ? 0 : static_cast<int64_t>((N + B - 1) / B) * requests.front().num_steps;
@@ -278,9 +278,9 @@ void Pipeline::generate(const std::vector<Request>& requests, int64_t batch_size
         check_mapped_files();
         if (on_progress) on_progress(++done, total);
       });
-      if (lets_backbone_go) bundle_.backbone.release();
-      return_free_memory();  // of the steps: decoding does not fit into their pages
-      for (size_t i = 0; i < batch.size(); ++i) {  // alone: it must not depend on its neighbours
+      if (memory.lets_backbone_go()) bundle_.backbone.release();
+      if (memory.is_large()) return_free_memory();  // decoding does not fit into the steps' pages
+      for (size_t i = 0; i < batch.size(); ++i) {   // alone: it must not depend on its neighbours
         Image image = decode(*batch[i].request, latents.narrow(0, static_cast<int64_t>(i), 1));
         check_mapped_files();
         on_image(begin + first + i, std::move(image));
