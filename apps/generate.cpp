@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxPictures = 10'000, kMaxIndex = 1'000'000'000, kMaxSide = 4096;
+constexpr int64_t kMaxPictures = 10'000, kMaxIndex = 1'000'000'000;
 
 struct Options {
   std::vector<std::string> prompts;

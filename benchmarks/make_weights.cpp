@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "benchmarks/program.h"
 #include "i1/bundle.h"
 #include "i1/core/config.h"
 #include "i1/core/error.h"
@@ -97,7 +98,7 @@ int run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   const at::ScalarType dtype = is_bfloat16 ? at::kBFloat16 : at::kFloat;
   if (preset == "t5gemma-2b") {
-    write_text_encoder(path, dtype, fs::canonical("/proc/self/exe").parent_path());
+    write_text_encoder(path, dtype, program_folder());
   } else if (preset == "flux2-vae") {
     write_autoencoder(path, dtype);
   } else {
@@ -110,11 +111,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace i1
 
-int main(int argc, char** argv) {
-  try {
-    return i1::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "make_weights: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return i1::run_program("make_weights", i1::run, argc, argv); }

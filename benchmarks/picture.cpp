@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "benchmarks/program.h"
 #include "i1/core/error.h"
 #include "i1/core/fields.h"
 #include "i1/core/files.h"
@@ -31,7 +32,6 @@
 namespace i1 {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
@@ -133,8 +133,7 @@ int run(int argc, char** argv) {
   std::string why;
   const Precision precision = choose_precision(dtype, at::kCPU, why);
   OwnMemory memory;
-  Bundle bundle =
-      load_model(files, fs::canonical("/proc/self/exe").parent_path(), at::kCPU, precision);
+  Bundle bundle = load_model(files, program_folder(), at::kCPU, precision);
   const auto num_text = static_cast<int64_t>(bundle.tokenizer.encode(request.prompt).size());
   const Pipeline pipeline(std::move(bundle), at::kCPU, precision);
   request = pipeline.complete(request);
@@ -181,11 +180,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace i1
 
-int main(int argc, char** argv) {
-  try {
-    return i1::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "picture: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return i1::run_program("picture", i1::run, argc, argv); }

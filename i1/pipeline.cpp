@@ -20,7 +20,7 @@
 namespace i1 {
 namespace {
 
-constexpr int64_t kPixelsPerLatent = 8, kLargestSide = 4096;
+constexpr int64_t kPixelsPerLatent = 8;
 // Encoded before the text encoder is let go: 256 prompts of 256 tokens are 300 MB at most.
 constexpr size_t kRequestsAtOnce = 256;
 
@@ -34,8 +34,8 @@ Image to_image(const at::Tensor& bytes) {  // (H, W, 3) uint8
 }
 
 void check_side(const char* name, int64_t side, int64_t multiple) {
-  check_user(side > 0 && side <= kLargestSide && side % multiple == 0, name, " is ", side,
-             " pixels; expected a multiple of ", multiple, " up to ", kLargestSide);
+  check_user(side > 0 && side <= kMaxSide && side % multiple == 0, name, " is ", side,
+             " pixels; expected a multiple of ", multiple, " up to ", kMaxSide);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ using GenerateProgress = std::function<void(int64_t done, int64_t total)>;
 using TakeImage = std::function<void(size_t index, Image image)>;
 
 /// Beyond these numbers nothing can be drawn, or not in a lifetime.
-inline constexpr int64_t kMaxSteps = 10'000;
+inline constexpr int64_t kMaxSteps = 10'000, kMaxSide = 4096;
 inline constexpr double kMaxGuidance = 1000, kMaxShift = 1000;
 
 class Pipeline {

@@ -3,24 +3,17 @@
 // file's target attributes (AVX-512 with BF16).
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+
+#include "i1/kernels/avx512-inl.h"
 
 namespace i1::kernels {
 namespace {
 
-constexpr int64_t kLanes = 16, kStepDepth = 32;  // a step: what one tile multiplies of the depth
+constexpr int64_t kStepDepth = 32;  // a step: what one tile multiplies of the depth
 constexpr int64_t kCacheLine = 64;
 
 constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-// The first `n` of `lanes` lanes.
-template <class Mask>
-HWY_INLINE Mask first_lanes(int64_t n) {
-  constexpr int64_t kBits = 8 * sizeof(Mask);
-  return static_cast<Mask>(n >= kBits ? ~uint64_t{0}
-                                      : (uint64_t{1} << std::max<int64_t>(n, 0)) - 1);
-}
 
 // 16 x 16 values of 32 bits, in place.
 HWY_INLINE void transpose(__m512i (&r)[kLanes]) {

@@ -2,22 +2,11 @@
 // Included within the file's target attributes.
 #pragma once
 
-#include <algorithm>
-
+#include "i1/kernels/avx512-inl.h"
 #include "i1/kernels/int8_linear_kernels.h"
 
 namespace i1::kernels {
 namespace {
-
-constexpr int kLanes = 16;
-
-inline __m512 load(const float* p, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, p); }
-
-// A bfloat16 is the upper half of a float32.
-inline __m512 load(const uint16_t* p, __mmask16 mask) {
-  const __m256i halves = _mm256_maskz_loadu_epi16(mask, p);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
 
 inline void store(float* p, __mmask16 mask, __m512 v) { _mm512_mask_storeu_ps(p, mask, v); }
 
@@ -30,11 +19,6 @@ inline void store(uint16_t* p, __mmask16 mask, __m512 v) {
   const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
   const __m512i kept = _mm512_mask_blend_epi32(nan, rounded, _mm512_set1_epi32(0x7FC0));
   _mm256_mask_storeu_epi16(p, mask, _mm512_cvtepi32_epi16(kept));
-}
-
-// The first `n` of 16 lanes.
-inline __mmask16 first_lanes(int64_t n) {
-  return static_cast<__mmask16>((1u << std::clamp<int64_t>(n, 0, kLanes)) - 1);
 }
 
 // Sums of one block by the factor of its row of x, added to those of the blocks before.

@@ -69,9 +69,7 @@ void store_rows(const LinearBfloat16& a, const Sums& sums, int64_t column, int64
   const auto low_mask = static_cast<__mmask16>(mask),
              high_mask = static_cast<__mmask16>(mask >> 16);
   const auto bias_of = [&](int64_t first, __mmask16 lanes) {
-    if (a.bias == nullptr) return _mm512_setzero_ps();
-    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, a.bias + first);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    return a.bias == nullptr ? _mm512_setzero_ps() : load(a.bias + first, lanes);
   };
   const __m512 low_bias = bias_of(output, low_mask),
                high_bias = bias_of(output + kLanes, high_mask);
