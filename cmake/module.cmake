@@ -28,7 +28,8 @@ function(i1_module name)
     add_executable(${name}_test ${tests})
     i1_use_precompiled_header(${name}_test)
     target_link_libraries(${name}_test PRIVATE i1_${name} GTest::gtest_main)
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+    # Listing loads LibTorch, which from a cold disk and under the sanitizers takes longer than the default of 5 seconds.
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
       WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" PROPERTIES TIMEOUT 300)
   endif()
 
