@@ -6,12 +6,6 @@
 namespace i1 {
 namespace {
 
-std::string last_block(const ModelConfig& config) {
-  const int64_t num_out = config.num_in_blocks();
-  if (!config.use_long_skip) return concat("blocks.", config.num_plain_blocks() - 1);
-  return num_out == 0 ? "mid_block" : concat("out_blocks.", num_out - 1);
-}
-
 // What the user can do where every weight is a number.
 std::string what_to_try(const std::string& part, const Request& request) {
   if (request.compute_dtype != "float32")
@@ -25,16 +19,6 @@ std::string what_to_try(const std::string& part, const Request& request) {
 
 std::string name_of(const Request& request) {
   return concat("prompt ", request.prompt_index, ", picture ", request.image_index);
-}
-
-StageFinder::StageFinder(const DualStream& model, const Layout& layout) {
-  const int64_t num_rows = layout.angles.cos.size(0), num_image_rows = layout.num_image_rows;
-  observer_ = [this, num_rows, num_image_rows, mixed = last_block(model.config) + ".sdpa_out"](
-                  const std::string& stage, const at::Tensor& value) {
-    is_behind_attention_ |= stage == mixed;
-    const bool has_text = is_behind_attention_ && value.size(0) == num_rows;
-    first_.see(stage, has_text ? value.narrow(0, 0, num_image_rows) : value);
-  };
 }
 
 FirstNotFinite first_used_weight_not_finite(const DualStream& model) {

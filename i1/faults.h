@@ -12,23 +12,6 @@ namespace i1 {
 /// "prompt 2, picture 0": the numbers that also name a run's files.
 std::string name_of(const Request& request);
 
-/// The first stage of one batch's backbone, told by an Observer. What reaches no picture is passed
-/// over: an observed last block also computes its text rows behind the attention.
-class StageFinder {
- public:
-  StageFinder(const DualStream& model, const Layout& layout);
-  StageFinder(const StageFinder&) = delete;  // its observer holds its address
-  StageFinder& operator=(const StageFinder&) = delete;
-
-  const Observer* observer() const { return &observer_; }
-  const FirstNotFinite& first() const { return first_; }
-
- private:
-  FirstNotFinite first_;
-  bool is_behind_attention_ = false;
-  Observer observer_;
-};
-
 /// The first weight of a backbone that a picture depends on and that is not finite.
 FirstNotFinite first_used_weight_not_finite(const DualStream& model);
 

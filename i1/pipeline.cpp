@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/chunk.h>
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "i1/core/memory.h"
 #include "i1/core/random.h"
 #include "i1/faults.h"
+#include "i1/guided_velocity.h"
 
 namespace i1 {
 namespace {
@@ -86,8 +86,9 @@ int64_t Pipeline::decode_bytes(const Request& request, int64_t rows) const {
 MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
   const int64_t height = request.height / kPixelsPerLatent,
                 width = request.width / kPixelsPerLatent;
-  const int64_t num_samples = is_guided(request) ? 2 * batch_size : batch_size;
   const ModelConfig& model = bundle_.config.model;
+  const int64_t num_samples = samples_a_pass(
+      model, height, width, is_guided(request) ? 2 * batch_size : batch_size, device_);
   return {bundle_.memory, own_memory(),
           step_bytes(model, num_samples, height, width,
                      static_cast<int64_t>(c10::elementSize(precision_.dtype))),
@@ -206,37 +207,24 @@ at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const
   const DualStream& backbone = bundle_.backbone.get();
   const Condition condition = condition_of(jobs);
   check_condition(jobs, condition);
-  const Layout layout = make_layout(backbone, first.height / kPixelsPerLatent,
-                                    first.width / kPixelsPerLatent, condition);
-  const Guidance guidance = {first.guidance_scale, first.guidance_rescale, first.guidance_start};
+  const GuidedVelocity guided_velocity(
+      backbone, condition, first.height / kPixelsPerLatent, first.width / kPixelsPerLatent,
+      {first.guidance_scale, first.guidance_rescale, first.guidance_start}, is_guided(first));
   std::vector<at::Tensor> noise;
   for (const Job& job : jobs)
     noise.push_back(picture_noise(*job.request, bundle_.config.model.latent_channels));
-  const auto guided_velocity = [&](const at::Tensor& x_t, double t, const Observer* observer) {
-    if (!is_guided(first))
-      return velocity(backbone, x_t, condition, layout, observer);  // (B, C, h, w)
-    const at::Tensor both =
-        velocity(backbone, at::cat({x_t, x_t}), condition, layout, observer);  // (2B, C, h, w)
-    const std::vector<at::Tensor> halves = at::chunk(both, 2);
-    const at::Tensor v = guide(halves[0], halves[1], t, guidance);
-    observe(observer, "guidance", v);
-    return v;
-  };
   const std::vector<float> timesteps =
       make_timesteps(first.num_steps, first.schedule, first.timestep_shift);
   try {
-    return euler(
-        at::stack(noise).to(device_), timesteps,
-        [&](const at::Tensor& x_t, double t) { return guided_velocity(x_t, t, nullptr); },
-        on_step);                     // (B, C, h, w)
+    return euler(at::stack(noise).to(device_), timesteps, guided_velocity,
+                 on_step);            // (B, C, h, w)
   } catch (const NotFinite& fault) {  // the same step again, watched
     check_mapped_files();
-    StageFinder finder(backbone, layout);
-    guided_velocity(fault.x_t, fault.t, finder.observer());
+    const FirstNotFinite stage = guided_velocity.first_not_finite(fault.x_t, fault.t);
     int64_t picture = 0;
     while (count_not_finite(fault.x_next[picture]) == 0) ++picture;
-    throw_not_finite(*jobs[static_cast<size_t>(picture)].request, fault.what(), finder.first(),
-                     "backbone", first_used_weight_not_finite(backbone));
+    throw_not_finite(*jobs[static_cast<size_t>(picture)].request, fault.what(), stage, "backbone",
+                     first_used_weight_not_finite(backbone));
   }
 }
 

@@ -201,6 +201,15 @@ bool is_frozen(const std::string& key) {
   return key == "pos_embed" || key.starts_with("rope_embedder.");
 }
 
+Condition narrow(const Condition& condition, int64_t begin, int64_t count) {
+  const auto offset = condition.text_offsets.begin() + begin;
+  Condition part;
+  for (auto b = offset; b <= offset + count; ++b) part.text_offsets.push_back(*b - *offset);
+  part.text_tokens = condition.text_tokens.narrow(0, *offset, part.text_offsets.back());
+  part.time_positions = condition.time_positions.narrow(0, *offset, part.text_offsets.back());
+  return part;
+}
+
 Condition gather_condition(const at::Tensor& adapted, const std::vector<CaptionRows>& samples) {
   std::vector<int64_t> rows, positions;
   Condition condition;
@@ -242,7 +251,7 @@ Layout make_layout(const DualStream& model, int64_t latent_height, int64_t laten
              "latents of ", latent_height, "x", latent_width, " cannot be cut into patches of ",
              config.patch_size);
   Layout layout;
-  layout.num_samples = static_cast<int64_t>(condition.text_offsets.size()) - 1;
+  layout.num_samples = condition.num_samples();
   layout.rows = latent_height / config.patch_size;
   layout.columns = latent_width / config.patch_size;
   const int64_t I = layout.rows * layout.columns;

@@ -126,7 +126,12 @@ struct Condition {
   at::Tensor text_tokens;             ///< (N - M, D)
   std::vector<int64_t> text_offsets;  ///< (B + 1): rows of sample b in text_tokens
   at::Tensor time_positions;          ///< (N - M) int64: a token's index in its padded caption
+
+  int64_t num_samples() const { return static_cast<int64_t>(text_offsets.size()) - 1; }  ///< B
 };
+
+/// Of the `count` samples from `begin` on. Shares their memory.
+Condition narrow(const Condition& condition, int64_t begin, int64_t count);
 
 /// One sample's caption among adapted rows: its valid tokens are `num_tokens` rows from `row_begin`
 /// on.
