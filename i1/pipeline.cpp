@@ -207,7 +207,7 @@ at::Tensor Pipeline::sample(const Jobs& jobs, const StepObserver& on_step) const
   const DualStream& backbone = bundle_.backbone.get();
   const Condition condition = condition_of(jobs);
   check_condition(jobs, condition);
-  const GuidedVelocity guided_velocity(
+  const GuidedVelocity guided_velocity(  // of the backbone: i1/model/dual_stream.cpp
       backbone, condition, first.height / kPixelsPerLatent, first.width / kPixelsPerLatent,
       {first.guidance_scale, first.guidance_rescale, first.guidance_start}, is_guided(first));
   std::vector<at::Tensor> noise;
