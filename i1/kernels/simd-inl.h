@@ -67,6 +67,13 @@ HWY_INLINE Vector exponential(Vector x) {
   return hn::IfThenZeroElse(hn::Lt(x, set(-87.0f)), hn::Mul(p, power));
 }
 
+// 1 / (1 + exp(-x)) by the exponential of -|x|, which cannot overflow.
+HWY_INLINE Vector sigmoid(Vector x) {
+  const Vector e = exponential(hn::Neg(hn::Abs(x)));
+  const Vector numerator = hn::IfThenElse(hn::Lt(x, zero()), e, set(1));
+  return hn::Div(numerator, hn::Add(set(1), e));
+}
+
 struct WholeVector {
   HWY_INLINE Vector load(const float* p) const { return hn::LoadU(Floats(), p); }
   HWY_INLINE Vector load(const c10::BFloat16* p) const {

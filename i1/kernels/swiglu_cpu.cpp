@@ -10,13 +10,6 @@ HWY_BEFORE_NAMESPACE();
 namespace i1::HWY_NAMESPACE {
 namespace {
 
-// 1 / (1 + exp(-x)) by the exponential of -|x|, which cannot overflow.
-HWY_INLINE Vector sigmoid(Vector x) {
-  const Vector e = exponential(hn::Neg(hn::Abs(x)));
-  const Vector numerator = hn::IfThenElse(hn::Lt(x, zero()), e, set(1));
-  return hn::Div(numerator, hn::Add(set(1), e));
-}
-
 template <class T>
 void forward_rows(const kernels::SwigluForward& a, int64_t begin, int64_t end) {
   for (int64_t r = begin; r < end; ++r) {

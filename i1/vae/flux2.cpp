@@ -2,15 +2,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/conv2d.h>
-#include <ATen/ops/group_norm.h>
 #include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include <algorithm>
 
 #include "i1/kernels/linear.h"
+#include "i1/kernels/map_norm.h"
 
 namespace i1 {
 namespace {
@@ -20,10 +19,21 @@ struct Pass {
   int64_t num_groups;
   const Observer* observer;
 
+  MapNorm statistics(const Affine& affine, const at::Tensor& x) const {
+    return map_norm(x, affine.weight, affine.bias, num_groups, kFluxNormEps);
+  }
+
   at::Tensor norm(const Affine& affine, const at::Tensor& x, const std::string& name) const {
-    at::Tensor y = at::group_norm(x, num_groups, affine.weight, affine.bias, kFluxNormEps);
+    at::Tensor y = apply(statistics(affine, x), x);
     observe(observer, name, y);
     return y;
+  }
+
+  at::Tensor silu_of_norm(const Affine& affine, const at::Tensor& x,
+                          const std::string& name) const {
+    const MapNorm known = statistics(affine, x);
+    if (observer != nullptr) observe(observer, name, apply(known, x));
+    return apply_silu(known, x);
   }
 
   at::Tensor conv(const Conv& conv, const at::Tensor& x, const std::string& name) const {
@@ -40,8 +50,8 @@ struct Pass {
 
   at::Tensor resnet(const ResnetBlock& block, const at::Tensor& x, const std::string& name) const {
     at::Tensor y =
-        conv(block.conv1, at::silu(norm(block.norm1, x, name + ".norm1")), name + ".conv1");
-    y = conv(block.conv2, at::silu(norm(block.norm2, y, name + ".norm2")), name + ".conv2");
+        conv(block.conv1, silu_of_norm(block.norm1, x, name + ".norm1"), name + ".conv1");
+    y = conv(block.conv2, silu_of_norm(block.norm2, y, name + ".norm2"), name + ".conv2");
     y = y + (block.conv_shortcut ? conv(*block.conv_shortcut, x, name + ".conv_shortcut") : x);
     observe(observer, name, y);
     return y;
@@ -145,7 +155,7 @@ Moments encode(const Autoencoder& vae, const at::Tensor& images, const Observer*
     observe(observer, name + ".downsamplers.0", x);  // (B, C, H/2, W/2), ...
   }
   x = pass.middle(net.mid_block, x, "encoder.mid_block");
-  x = at::silu(pass.norm(net.conv_norm_out, x, "encoder.conv_norm_out"));
+  x = pass.silu_of_norm(net.conv_norm_out, x, "encoder.conv_norm_out");
   x = pass.conv(net.conv_out, x, "encoder.conv_out");  // (B, 2C, H/8, W/8)
   if (vae.quant_conv) x = pass.conv(*vae.quant_conv, x, "quant_conv");
   return split_moments(x);
@@ -172,7 +182,7 @@ at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents, const O
     x = at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)});
     x = pass.conv(*up.upsample, x, name + ".upsamplers.0");  // (B, C, 2h, 2w), ...
   }
-  x = at::silu(pass.norm(net.conv_norm_out, x, "decoder.conv_norm_out"));
+  x = pass.silu_of_norm(net.conv_norm_out, x, "decoder.conv_norm_out");
   return pass.conv(net.conv_out, x, "decoder.conv_out");  // (B, 3, 8h, 8w)
 }
 

@@ -9,60 +9,15 @@
 // enlarged map, twice: it is made again from the smaller one, which costs a quarter of the memory.
 // The middle block's attention runs on the whole map, at 1/64 of the pixels.
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/addcmul.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
+#include "i1/kernels/map_norm.h"
 #include "i1/vae/bands.h"
 #include "i1/vae/flux2.h"
 
 namespace i1 {
 namespace {
-
-// A GroupNorm whose statistics are known: x * scale + shift.
-struct KnownNorm {
-  at::Tensor scale, shift;  // (B, C, 1, 1) float32
-};
-
-// Sums over the pixels of a map that comes in bands, in float64: the squares of values far from
-// zero would lose their variance in float32.
-class MapSums {
- public:
-  void add(const at::Tensor& band) {  // (B, C, n, W)
-    const at::Tensor values = band.to(at::kDouble);
-    const at::Tensor sums = values.sum({2, 3}), squares = values.square().sum({2, 3});
-    sums_ = sums_.defined() ? sums_ + sums : sums;
-    squares_ = squares_.defined() ? squares_ + squares : squares;
-    num_pixels_ += band.size(2) * band.size(3);
-  }
-
-  KnownNorm norm(const Affine& affine, int64_t num_groups) const {
-    const int64_t B = sums_.size(0), C = sums_.size(1);
-    const auto mean_of = [&](const at::Tensor& sums) {
-      return sums.view({B, num_groups, -1}).mean(2, true) / num_pixels_;  // (B, G, 1)
-    };
-    const at::Tensor mean = mean_of(sums_);
-    const at::Tensor variance = (mean_of(squares_) - mean.square()).clamp_min(0);
-    const at::Tensor factor = (variance + kFluxNormEps).rsqrt();
-    const auto by_channel = [&](const at::Tensor& groups) {
-      return groups.expand({B, num_groups, C / num_groups}).reshape({B, C});
-    };
-    const at::Tensor scale = by_channel(factor) * affine.weight;
-    const at::Tensor shift = affine.bias - by_channel(mean) * scale;
-    const auto laid_out = [&](const at::Tensor& x) { return x.to(at::kFloat).view({B, C, 1, 1}); };
-    return {laid_out(scale), laid_out(shift)};
-  }
-
- private:
-  at::Tensor sums_, squares_;  // (B, C)
-  int64_t num_pixels_ = 0;
-};
-
-at::Tensor silu_of_norm(const KnownNorm& norm, const at::Tensor& x) {
-  at::Tensor y = at::addcmul(norm.shift, x, norm.scale).to(x.scalar_type());
-  return at::silu_(y);
-}
 
 // A map that is filled band by band, in the memory format of its bands.
 class StoredMap {
@@ -98,12 +53,14 @@ class BandDecoder {
       }
       if (level.upsample) enlarge = {enlargement(*level.upsample)};
     }
-    const KnownNorm norm = sums_.norm(vae_.decoder.conv_norm_out, num_groups());
+    const MapNorm norm = norm_of(sums_, vae_.decoder.conv_norm_out);
     return run_in_bands({conv_layer(norm, vae_.decoder.conv_out)}, x, band_rows_);
   }
 
  private:
-  int64_t num_groups() const { return vae_.config.norm_num_groups; }
+  MapNorm norm_of(const MapSums& sums, const Affine& affine) const {
+    return sums.norm(affine.weight, affine.bias, vae_.config.norm_num_groups, kFluxNormEps);
+  }
 
   static BandLayer enlargement(const Conv& conv) {
     return {[&conv](const at::Tensor& x) {
@@ -113,8 +70,8 @@ class BandDecoder {
             1, 2};
   }
 
-  static BandLayer conv_layer(const KnownNorm& norm, const Conv& conv) {
-    return {[norm, &conv](const at::Tensor& x) { return apply(conv, silu_of_norm(norm, x)); }, 1};
+  static BandLayer conv_layer(const MapNorm& norm, const Conv& conv) {
+    return {[norm, &conv](const at::Tensor& x) { return apply(conv, apply_silu(norm, x)); }, 1};
   }
 
   // sums_ of what `enlarge` makes of `x`.
@@ -129,7 +86,7 @@ class BandDecoder {
   at::Tensor resnet(const ResnetBlock& block, const std::vector<BandLayer>& enlarge, at::Tensor x) {
     const int64_t height = enlarge.empty() ? x.size(2) : 2 * x.size(2);
     const bool is_in_place = enlarge.empty() && !block.conv_shortcut;
-    const BandLayer first = conv_layer(sums_.norm(block.norm1, num_groups()), block.conv1);
+    const BandLayer first = conv_layer(norm_of(sums_, block.norm1), block.conv1);
     StoredMap hidden(height), shortcut(height);
     MapSums hidden_sums;
     for_each_band(height, band_rows_, [&](Rows rows) {
@@ -145,7 +102,7 @@ class BandDecoder {
     });
     at::Tensor output = is_in_place ? std::move(x) : shortcut.map();
     x.reset();
-    const BandLayer second = conv_layer(hidden_sums.norm(block.norm2, num_groups()), block.conv2);
+    const BandLayer second = conv_layer(norm_of(hidden_sums, block.norm2), block.conv2);
     sums_ = {};
     for_each_band(height, band_rows_, [&](Rows rows) {
       at::Tensor band = rows_of(output, rows);

@@ -219,21 +219,28 @@ TEST(Taef2, SizesThatAreNoMultipleOfEightAreRefused) {
   expect_error("multiples of 8", [&] { vae.encode(at::zeros({1, 3, 9, 8})); });
 }
 
-TEST(Taef2, ThreadsAndBatchSizesDoNotMoveABit) {
-  const Vae vae = Vae::load(kTaef2);
+// All autoencoders.
+
+TEST(Vae, ThreadsAndBatchSizesDoNotMoveABit) {
   const int before = at::get_num_threads();
-  for (const int64_t side : {2, 4, 8, 16, 32}) {
-    const at::Tensor latents = at::randn({3, 32, side, side});
-    at::set_num_threads(1);
-    const at::Tensor pictures = vae.decode(latents), encoded = vae.encode(pictures);
-    for (const int threads : {1, 2, 3}) {
-      at::set_num_threads(threads);
-      EXPECT_TRUE(at::equal(vae.decode(latents), pictures)) << side << ", " << threads;
-      for (int64_t i = 0; i < 3; ++i) {
-        EXPECT_TRUE(at::equal(vae.decode(latents.narrow(0, i, 1))[0], pictures[i]))
-            << side << ", alone, " << threads;
-        EXPECT_TRUE(at::equal(vae.encode(pictures.narrow(0, i, 1))[0], encoded[i]))
-            << side << ", alone, " << threads;
+  for (const char* path : {kTaef2, "goldens/vae/flux1_tiny", "goldens/vae/qwen_tiny"}) {
+    at::manual_seed(0);
+    const Vae vae = Vae::load(path);
+    for (const int64_t side : {2, 4, 24}) {
+      const at::Tensor latents = at::randn({2, vae.latent_channels(), side, side});
+      at::set_num_threads(1);
+      const at::Tensor pictures = vae.decode(latents), encoded = vae.encode(pictures);
+      for (const int threads : {1, 2, 3}) {
+        at::set_num_threads(threads);
+        const auto at_once = concat(path, ", side ", side, ", ", threads, " threads");
+        EXPECT_TRUE(at::equal(vae.decode(latents), pictures)) << at_once;
+        EXPECT_TRUE(at::equal(vae.encode(pictures), encoded)) << at_once;
+        for (int64_t i = 0; i < 2; ++i) {
+          EXPECT_TRUE(at::equal(vae.decode(latents.narrow(0, i, 1))[0], pictures[i]))
+              << at_once << ", alone";
+          EXPECT_TRUE(at::equal(vae.encode(pictures.narrow(0, i, 1))[0], encoded[i]))
+              << at_once << ", alone";
+        }
       }
     }
   }
