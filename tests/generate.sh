@@ -10,16 +10,21 @@ make_cache "$i1" "$2"
   "$i1" generate "a red square" --model exported --steps 1 --output exported.png 2>/dev/null >/dev/null) || fail "an export to a relative folder"
 generate() { "$i1" generate --model "$scratch/weights/tiny" --steps 4 "$@" 2>/dev/null; }
 
+long=$(printf "a blue bar and a red cross %.0s" {1..40})
 for dtype in float32 bfloat16 int8; do
-  generate "a red square" "a blue bar" "a green cross" --num-images 2 --seed 5 --dtype $dtype --output "$scratch/a" --threads 1 --batch-size 6
-  generate "a red square" "a blue bar" "a green cross" --num-images 2 --seed 5 --dtype $dtype --output "$scratch/b" --threads 2 --batch-size 1
+  draw() { generate "a red square" "$long" "a green cross" --num-images 2 --seed 5 --dtype $dtype "$@"; }
+  draw --output "$scratch/a" --threads 1 --batch-size 6
+  draw --output "$scratch/b" --threads 2 --batch-size 1
+  draw --output "$scratch/c" --threads 7 --batch-size 4
   for picture in "$scratch"/a/*.png; do
-    cmp "$picture" "$scratch/b/$(basename "$picture")" || fail "$(basename "$picture") depends on threads or batch size ($dtype)"
+    for other in b c; do
+      cmp "$picture" "$scratch/$other/$(basename "$picture")" || fail "$(basename "$picture") depends on threads or batch size ($dtype)"
+    done
   done
   command=$("$i1" inspect "$scratch/a/00001_01.png" | tail -n 1)
   (cd "$scratch" && eval "${command/#i1/$i1}" 2>/dev/null >/dev/null)
   cmp "$scratch/00001_01.png" "$scratch/a/00001_01.png" || fail "the stored command makes another picture ($dtype)"
-  rm -r "$scratch/a" "$scratch/b"
+  rm -r "$scratch/a" "$scratch/b" "$scratch/c"
 done
 
 generate "" --output "$scratch/empty.png" >/dev/null || fail "the empty prompt"

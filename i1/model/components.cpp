@@ -3,9 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 
+#include "i1/kernels/activation.h"
 #include "i1/kernels/joint_linear.h"
 #include "i1/kernels/linear.h"
 #include "i1/kernels/rms_norm.h"
@@ -54,7 +54,7 @@ at::Tensor apply(const Norm& norm, const at::Tensor& x) {
 
 at::Tensor apply(const Ffn& ffn, const at::Tensor& x) {
   if (ffn.w12) return apply(*ffn.w3, swiglu(apply(*ffn.w12, x)), kShortBlock);
-  return apply(*ffn.fc2, at::gelu(apply(*ffn.fc1, x), "tanh"));
+  return apply(*ffn.fc2, i1::gelu(apply(*ffn.fc1, x)));
 }
 
 at::Tensor add_norm(const at::Tensor& residual, const at::Tensor& x,
@@ -80,8 +80,8 @@ at::Tensor apply_joint(const Ffn& image, const Ffn& text, const at::Tensor& x,
     return apply_joint(*image.w3, *text.w3, swiglu(gate_up), num_image_rows,
                        kShortBlock);  // (N, D)
   }
-  const at::Tensor wide = apply_joint(*image.fc1, *text.fc1, x, num_image_rows);      // (N, F)
-  return apply_joint(*image.fc2, *text.fc2, at::gelu(wide, "tanh"), num_image_rows);  // (N, D)
+  const at::Tensor wide = apply_joint(*image.fc1, *text.fc1, x, num_image_rows);  // (N, F)
+  return apply_joint(*image.fc2, *text.fc2, i1::gelu(wide), num_image_rows);      // (N, D)
 }
 
 at::Tensor apply_joint(const Norm& image, const Norm& text, const at::Tensor& x,

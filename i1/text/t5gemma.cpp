@@ -9,7 +9,6 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/masked_fill.h>
 #include <ATen/ops/matmul.h>
@@ -25,6 +24,7 @@
 #include <limits>
 
 #include "i1/core/error.h"
+#include "i1/kernels/activation.h"
 #include "i1/kernels/attention.h"
 #include "i1/kernels/int8_linear.h"
 #include "i1/kernels/linear.h"
@@ -113,8 +113,8 @@ class Forward {
     stage(index, "after_attn_residual", between);
     x = rms_norm(between, norm_scale(layer.pre_feedforward_layernorm), eps);  // (N, D)
     stage(index, "pre_feedforward_norm", x);
-    const at::Tensor gate = at::gelu(linear(x, layer.mlp.gate_proj), "tanh");  // (N, F)
-    x = linear(gate * linear(x, layer.mlp.up_proj), layer.mlp.down_proj);      // (N, D)
+    const at::Tensor gate = i1::gelu(linear(x, layer.mlp.gate_proj));      // (N, F)
+    x = linear(gate * linear(x, layer.mlp.up_proj), layer.mlp.down_proj);  // (N, D)
     stage(index, "mlp_out", x);
     return add_rms_norm(between, x, norm_scale(layer.post_feedforward_layernorm), eps);  // (N, D)
   }

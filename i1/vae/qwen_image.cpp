@@ -8,11 +8,11 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include <cmath>
 
+#include "i1/kernels/activation.h"
 #include "i1/vae/bands.h"
 
 namespace i1 {
@@ -41,8 +41,8 @@ struct Pass {
   at::Tensor resnet(const QwenResnetBlock& block, const at::Tensor& x,
                     const std::string& name) const {
     at::Tensor y =
-        conv(block.conv1, at::silu(norm(block.norm1, x, name + ".norm1")), name + ".conv1");
-    y = conv(block.conv2, at::silu(norm(block.norm2, y, name + ".norm2")), name + ".conv2");
+        conv(block.conv1, i1::silu(norm(block.norm1, x, name + ".norm1")), name + ".conv1");
+    y = conv(block.conv2, i1::silu(norm(block.norm2, y, name + ".norm2")), name + ".conv2");
     y = y + (block.conv_shortcut ? conv(*block.conv_shortcut, x, name + ".conv_shortcut") : x);
     observe(observer, name, y);
     return y;
@@ -92,7 +92,7 @@ struct Pass {
   }
 
   at::Tensor end(const QwenDecoder& net, const at::Tensor& x) const {
-    at::Tensor y = at::silu(norm(net.norm_out, x, "decoder.norm_out"));
+    at::Tensor y = i1::silu(norm(net.norm_out, x, "decoder.norm_out"));
     y = conv(net.conv_out, y, "decoder.conv_out");  // (B, 3, 8h, 8w)
     return at::clamp(y, -1, 1) + (y - y);  // infinity becomes NaN, clamped it would pass for white
   }
@@ -188,7 +188,7 @@ Moments encode(const QwenImageAutoencoder& vae, const at::Tensor& images,
     }
   }
   x = pass.middle(net.mid_block, x, "encoder.mid_block");
-  x = at::silu(pass.norm(net.norm_out, x, "encoder.norm_out"));
+  x = i1::silu(pass.norm(net.norm_out, x, "encoder.norm_out"));
   x = pass.conv(net.conv_out, x, "encoder.conv_out");  // (B, 2C, H/8, W/8)
   return split_moments(pass.conv(vae.quant_conv, x, "quant_conv"));
 }
