@@ -29,6 +29,8 @@ compare "guided step, XL, 256 px, bfloat16" guided_step --dtype bfloat16 --num-t
 compare "the same, int8 weights (reference: bfloat16)" guided_step --dtype int8 --num-tokens 40 --repeats 4
 compare "guided step, XL, 256 px, float32" guided_step --dtype float32 --num-tokens 40 --repeats 4
 compare "training step, nano, batch 32" training_step --num-tokens 64 --num-valid-tokens 12 --batch 32 --repeats 30
+compare "FLUX.2's decoder, 512 px, bfloat16" decode --dtype bfloat16 --repeats 2
+compare "the same in float32" decode --dtype float32 --repeats 1
 
 python3 - "$lines" <<'PY'
 import json, statistics, sys

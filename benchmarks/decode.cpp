@@ -14,46 +14,12 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "i1/core/fields.h"
-#include "i1/core/files.h"
+#include "benchmarks/random_vae.h"
 #include "i1/core/memory.h"
-#include "i1/io/safetensors.h"
 #include "i1/vae/vae.h"
 
 namespace i1 {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Weights that keep the size of what they are applied to.
-void fill(auto& net) {
-  for_each_tensor(net, "", [](const std::string&, at::Tensor& tensor) {
-    const auto fan_in = static_cast<double>(tensor.numel() / tensor.size(0));
-    tensor = at::randn(tensor.sizes()) / std::sqrt(fan_in);
-    if (tensor.dim() == 1) tensor = 1 + 0.1 * tensor;
-  });
-}
-
-void write(auto net, const fs::path& folder, const std::string& config) {
-  fill(net);
-  TensorMap tensors;
-  for_each_tensor(net, "", [&](const std::string& key, at::Tensor& t) { tensors[key] = t; });
-  write_safetensors(folder / "diffusion_pytorch_model.safetensors", tensors);
-  write_file_atomically(folder / "config.json", config);
-}
-
-Vae load(const std::string& name, at::ScalarType dtype) {
-  at::manual_seed(0);
-  const TemporaryFolder folder("decode_benchmark");
-  if (name == "flux2") {
-    write(make_autoencoder({}), folder.path(), R"({"_class_name": "AutoencoderKLFlux2"})");
-  } else if (name == "qwen") {
-    write(make_qwen_image({}), folder.path(), R"({"_class_name": "AutoencoderKLQwenImage"})");
-  } else {
-    return Vae::load("weights/taef2", at::kCPU, dtype);
-  }
-  return Vae::load(folder.path(), at::kCPU, dtype);
-}
 
 nlohmann::ordered_json decode(const Vae& vae, const at::Tensor& latents, int64_t band_rows,
                               at::Tensor& pixels) {
@@ -93,7 +59,7 @@ int run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(threads);
   const at::NoGradGuard no_grad;
-  const Vae vae = load(name, dtype == "float32" ? at::kFloat : at::kBFloat16);
+  const Vae vae = random_vae(name, dtype == "float32" ? at::kFloat : at::kBFloat16);
   const at::Tensor latents = at::randn({1, vae.latent_channels(), side / 8, side / 8});
   at::Tensor first;
   for (const int64_t rows : band_rows) {

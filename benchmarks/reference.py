@@ -2,6 +2,7 @@
 
     python3 benchmarks/reference.py FOLDER guided_step --dtype bfloat16
     python3 benchmarks/reference.py FOLDER training_step
+    python3 benchmarks/reference.py FOLDER decode --dtype bfloat16
 
 FOLDER is a clone of github.com/zlab-princeton/i1. Weights are random: time does not depend on them.
 """
@@ -88,10 +89,22 @@ def training_step(options):
     return measure(step, 3, options.repeats), batch
 
 
+def decode(options):
+    """FLUX.2's decoder at 512 px as diffusers has it, which the reference's PyTorch program calls in bfloat16."""
+    from diffusers import AutoencoderKLFlux2
+
+    dtype = getattr(torch, options.dtype)
+    torch.manual_seed(0)
+    vae = AutoencoderKLFlux2().to(dtype).eval()
+    latents = torch.randn(1, 32, options.resolution // 8, options.resolution // 8, dtype=dtype)
+    with torch.inference_mode():
+        return measure(lambda: vae.decode(latents), 1, options.repeats), 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    parser.add_argument("what", choices=["guided_step", "training_step"])
+    parser.add_argument("what", choices=["guided_step", "training_step", "decode"])
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=10)
@@ -103,9 +116,9 @@ def main():
     parser.add_argument("--depth", type=int, default=9)
     parser.add_argument("--text-width", type=int, default=256)
     options = parser.parse_args()
-    options.resolution = options.resolution or (256 if options.what == "guided_step" else 64)
+    options.resolution = options.resolution or {"guided_step": 256, "training_step": 64, "decode": 512}[options.what]
     torch.set_num_threads(options.threads)
-    seconds, items = (guided_step if options.what == "guided_step" else training_step)(options)
+    seconds, items = {"guided_step": guided_step, "training_step": training_step, "decode": decode}[options.what](options)
     print(json.dumps({
         "what": options.what, "seconds_median": statistics.median(seconds), "seconds_min": min(seconds),
         "seconds_max": max(seconds), "repeats": len(seconds), "items_a_second": items / statistics.median(seconds),

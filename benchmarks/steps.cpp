@@ -2,6 +2,7 @@
 //
 //   steps guided_step --dtype bfloat16      XL (1.04 B) at 256 px: one guided Euler step
 //   steps training_step                     one optimizer step of the nano preset
+//   steps decode --dtype bfloat16           FLUX.2's decoder, 512 px
 //
 // Weights and inputs are random: time does not depend on them.
 #include <ATen/Parallel.h>
@@ -20,6 +21,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "benchmarks/random_vae.h"
 #include "i1/flow/sampler.h"
 #include "i1/model/int8.h"
 #include "i1/model/weights.h"
@@ -121,12 +123,20 @@ std::vector<double> training_step(const Options& options) {
       3, options.num_repeats);
 }
 
+std::vector<double> decode(const Options& options) {
+  const at::NoGradGuard no_grad;
+  const Vae vae = random_vae("flux2", dtype_of(options.dtype));
+  const at::Tensor latents =
+      normal_tensor({1, vae.latent_channels(), 64, 64}, RandomStream{0, fnv1a("benchmark")});
+  return measure([&] { vae.decode(latents); }, 1, options.num_repeats);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Times whole steps; prints one JSON line.");
   Options options;
   app.add_option("WHAT", options.what)
       ->required()
-      ->check(CLI::IsMember({"guided_step", "training_step"}));
+      ->check(CLI::IsMember({"guided_step", "training_step", "decode"}));
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
   app.add_option("--threads", options.num_threads);
   app.add_option("--repeats", options.num_repeats);
@@ -135,8 +145,10 @@ int run(int argc, char** argv) {
   app.add_option("--num-valid-tokens", options.num_valid_tokens);
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(options.num_threads);
-  const bool is_guided = options.what == "guided_step";
-  std::vector<double> seconds = is_guided ? guided_step(options) : training_step(options);
+  const bool is_training = options.what == "training_step";
+  std::vector<double> seconds = is_training                     ? training_step(options)
+                                : options.what == "guided_step" ? guided_step(options)
+                                                                : decode(options);
   std::sort(seconds.begin(), seconds.end());
   const double median = (seconds[(seconds.size() - 1) / 2] + seconds[seconds.size() / 2]) / 2;
   rusage usage{};
@@ -147,7 +159,7 @@ int run(int argc, char** argv) {
       {"seconds_min", seconds.front()},
       {"seconds_max", seconds.back()},
       {"repeats", seconds.size()},
-      {"items_a_second", static_cast<double>(is_guided ? 1 : options.batch_size) / median},
+      {"items_a_second", static_cast<double>(is_training ? options.batch_size : 1) / median},
       {"peak_resident_mb", static_cast<double>(usage.ru_maxrss) / 1024}};
   std::printf("%s\n", line.dump().c_str());
   return 0;

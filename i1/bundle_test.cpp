@@ -211,6 +211,29 @@ TEST(MemoryPlan, AStepGrowsWithItsTokens) {
   EXPECT_GT(bytes(1, 128), 3 * bytes(1, 64));
 }
 
+TEST(Bundle, FluxDecodesInTheComputeDtypeAndTaef2InFloat32) {
+  const fs::path root = fresh_folder("vae_dtype"), folder = save_tiny(root), flux = root / "flux";
+  AutoencoderConfig config;
+  config.block_out_channels = {4, 8, 8, 8};
+  config.layers_per_block = 1;
+  config.norm_num_groups = 2;
+  Autoencoder autoencoder = make_autoencoder(config);
+  TensorMap tensors;
+  for_each_tensor(autoencoder, "", [&](const std::string& key, at::Tensor& tensor) {
+    tensors[key] = at::randn(tensor.sizes());
+  });
+  fs::create_directory(flux);
+  write_safetensors(flux / "diffusion_pytorch_model.safetensors", tensors);
+  nlohmann::ordered_json json = to_json(config);
+  json["_class_name"] = "AutoencoderKLFlux2";
+  write_file_atomically(flux / "config.json", json.dump());
+  const auto decode_bytes = [&](Precision precision, const fs::path& vae) {
+    return load_bundle(folder, at::kCPU, precision, vae).vae.decode_bytes({1, 32, 4, 4});
+  };
+  EXPECT_EQ(decode_bytes(at::kFloat, flux), 2 * decode_bytes(at::kBFloat16, flux));
+  EXPECT_EQ(decode_bytes(at::kFloat, {}), decode_bytes(at::kBFloat16, {}));
+}
+
 TEST(Bundle, IsFoundByNameOrPath) {
   const fs::path root = fresh_folder("found");
   fs::create_directories(root / "weights");
