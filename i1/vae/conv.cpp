@@ -4,6 +4,7 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mkldnn_convolution.h>
+#include <ATen/ops/pad.h>
 
 namespace i1 {
 namespace {
@@ -15,8 +16,7 @@ at::Tensor shaped(at::IntArrayRef shape) {
 // In float32 conv2d chooses between oneDNN and its own loops by batch size and number of threads,
 // and with them the last bits; here it is oneDNN for all.
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight,
-                    const std::optional<at::Tensor>& bias, int64_t stride) {
-  const int64_t padding = weight.size(2) / 2;
+                    const std::optional<at::Tensor>& bias, int64_t stride, int64_t padding) {
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::hasMKLDNN()) {
     // The weight's memory format alone must choose the kernel, for the same bits whatever that of x
     // is: a copy of x ensures it, which 3x3 kernels with channels last do without.
@@ -43,11 +43,15 @@ Affine make_affine(int64_t size) { return {shaped({size}), shaped({size})}; }
 Affine make_linear(int64_t in, int64_t out) { return {shaped({out, in}), shaped({out})}; }
 
 at::Tensor apply(const Conv& conv, const at::Tensor& x, int64_t stride) {
-  return convolve(x, conv.weight, conv.bias, stride);
+  return convolve(x, conv.weight, conv.bias, stride, conv.weight.size(2) / 2);
 }
 
 at::Tensor apply(const ConvNoBias& conv, const at::Tensor& x, int64_t stride) {
-  return convolve(x, conv.weight, {}, stride);
+  return convolve(x, conv.weight, {}, stride, conv.weight.size(2) / 2);
+}
+
+at::Tensor apply_halving(const Conv& conv, const at::Tensor& x) {
+  return convolve(at::pad(x, {0, 1, 0, 1}), conv.weight, conv.bias, 2, 0);
 }
 
 }  // namespace i1

@@ -44,4 +44,8 @@ Affine make_linear(int64_t in, int64_t out);
 at::Tensor apply(const Conv& conv, const at::Tensor& x, int64_t stride = 1);
 at::Tensor apply(const ConvNoBias& conv, const at::Tensor& x, int64_t stride = 1);
 
+/// A halving 3x3 convolution that pads one row and column at the bottom and right only. (B, in, H,
+/// W), H and W even.
+at::Tensor apply_halving(const Conv& conv, const at::Tensor& x);
+
 }  // namespace i1

@@ -1,8 +1,6 @@
 #include "i1/vae/flux2.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/conv2d.h>
-#include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
@@ -151,7 +149,7 @@ Moments encode(const Autoencoder& vae, const at::Tensor& images, const Observer*
     const std::string name = "encoder.down_blocks." + std::to_string(level);
     x = pass.resnets(down.resnets, x, name);
     if (!down.downsample) continue;
-    x = at::conv2d(at::pad(x, {0, 1, 0, 1}), down.downsample->weight, down.downsample->bias, 2);
+    x = apply_halving(*down.downsample, x);
     observe(observer, name + ".downsamplers.0", x);  // (B, C, H/2, W/2), ...
   }
   x = pass.middle(net.mid_block, x, "encoder.mid_block");

@@ -4,9 +4,7 @@
 #include <ATen/ops/chunk.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/clamp_min.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/pad.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
@@ -183,7 +181,7 @@ Moments encode(const QwenImageAutoencoder& vae, const at::Tensor& images,
     if (step.resnet) {
       x = pass.resnet(*step.resnet, x, name);
     } else {
-      x = at::conv2d(at::pad(x, {0, 1, 0, 1}), step.downsample->weight, step.downsample->bias, 2);
+      x = apply_halving(*step.downsample, x);
       observe(observer, name, x);  // (B, C, H/2, W/2), ...
     }
   }
