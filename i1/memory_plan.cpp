@@ -14,6 +14,11 @@ std::string gigabytes(int64_t bytes) {
   return text;
 }
 
+int64_t tokens_of(const ModelConfig& config, int64_t latent_height, int64_t latent_width) {
+  return latent_height * latent_width / (config.patch_size * config.patch_size) +
+         config.num_text_tokens;
+}
+
 }  // namespace
 
 bool MemoryPlan::lets_backbone_go() const {
@@ -39,12 +44,19 @@ std::string MemoryPlan::text(int64_t available) const {
 int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
                    int64_t latent_width, int64_t element_size) {
   const int64_t D = config.hidden_size, F = config.ffn_size();
-  const int64_t num_tokens =
-      latent_height * latent_width / (config.patch_size * config.patch_size) +
-      config.num_text_tokens;
+  const int64_t num_tokens = tokens_of(config, latent_height, latent_width);
   const int64_t widest = std::max(3 * F, 6 * D);
   const int64_t kept = (config.num_in_blocks() + 3) * D;
   return num_samples * num_tokens * (widest + kept) * element_size;
+}
+
+// Latents: a picture's noise, x and its next value, both halves and their velocities before and
+// after they are joined, what guidance makes of them. RoPE's angles: cosine and sine.
+int64_t sample_bytes(const ModelConfig& config, int64_t latent_height, int64_t latent_width) {
+  constexpr int64_t kLatents = 6;
+  const int64_t latents = kLatents * config.latent_channels * latent_height * latent_width;
+  const int64_t angles = tokens_of(config, latent_height, latent_width) * config.head_dim();
+  return (latents + angles) * static_cast<int64_t>(sizeof(float));
 }
 
 void check_fits(const MemoryPlan& plan, int64_t available) {

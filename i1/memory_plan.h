@@ -36,11 +36,14 @@ struct MemoryPlan {
   std::string text(int64_t available) const;
 };
 
-/// About the bytes of one call of `velocity` for `num_samples` samples (twice the batch where
-/// guidance acts) of a latent_height x latent_width latent, captions of full length, activations of
-/// `element_size` bytes.
+/// About the bytes of one call of `velocity` for `num_samples` samples of a latent_height x
+/// latent_width latent, captions of full length, activations of `element_size` bytes.
 int64_t step_bytes(const ModelConfig& config, int64_t num_samples, int64_t latent_height,
                    int64_t latent_width, int64_t element_size);
+
+/// About the bytes that a step holds for each sample of its batch (twice the pictures where
+/// guidance acts), whether it passes through the backbone just then or not.
+int64_t sample_bytes(const ModelConfig& config, int64_t latent_height, int64_t latent_width);
 
 /// Throws UserError, which says what to change, where the plan needs more than `available`.
 void check_fits(const MemoryPlan& plan, int64_t available);

@@ -87,11 +87,12 @@ MemoryPlan Pipeline::plan(const Request& request, int64_t batch_size) const {
   const int64_t height = request.height / kPixelsPerLatent,
                 width = request.width / kPixelsPerLatent;
   const ModelConfig& model = bundle_.config.model;
-  const int64_t num_samples = samples_a_pass(
-      model, height, width, is_guided(request) ? 2 * batch_size : batch_size, device_);
+  const int64_t num_samples = is_guided(request) ? 2 * batch_size : batch_size;
+  const int64_t at_once = samples_a_pass(model, height, width, num_samples, device_);
   return {bundle_.memory, own_memory(),
-          step_bytes(model, num_samples, height, width,
-                     static_cast<int64_t>(c10::elementSize(precision_.dtype))),
+          num_samples * sample_bytes(model, height, width) +
+              step_bytes(model, at_once, height, width,
+                         static_cast<int64_t>(c10::elementSize(precision_.dtype))),
           decode_bytes(request, request.decode_rows)};
 }
 

@@ -215,6 +215,19 @@ TEST(Pipeline, WithoutGuidanceOnlyTheConditionalHalfIsComputed) {
   expect_error("learnable_null_caption", [&] { draw(pipeline, request); });
 }
 
+TEST(Pipeline, ABatchTakesItsLatentsWhetherItPassesAtOnceOrNot) {
+  const Pipeline pipeline = tiny_pipeline();
+  Request request = request_of("a red square");
+  const auto step = [&](int64_t side, int64_t batch_size) {
+    request.width = request.height = side;
+    return pipeline.plan(pipeline.complete(request), batch_size).step;
+  };
+  EXPECT_EQ(step(64, 9), 9 * step(64, 1));
+  const int64_t large = sample_bytes(pipeline.config().model, 92, 92);
+  EXPECT_EQ(step(736, 9), step(736, 1) + 16 * large);
+  EXPECT_GT(large, 6 * 4 * 32 * 92 * 92);
+}
+
 TEST(Pipeline, GuidanceVanishesWhereBothHalvesAreEqualAndBeforeItsStart) {
   const Pipeline pipeline = tiny_pipeline();
   Request request = request_of("a red square");
