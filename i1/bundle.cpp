@@ -60,8 +60,7 @@ void check_no_blanks(const OpenBackbone& backbone) {
   }
 }
 
-// Decodes in the backbone's dtype, as the reference does; TAEF2, of whose time nobody takes notice,
-// in float32.
+// Decodes in the backbone's dtype, as the reference does; TAEF2, which is small, in float32.
 Vae load_vae(const fs::path& path, at::Device device, at::ScalarType dtype) {
   Vae vae = Vae::load(path, device, dtype);
   return vae.name() == "TAEF2" && dtype != at::kFloat ? Vae::load(path, device) : vae;
