@@ -6,7 +6,6 @@
 
 #include "i1/core/config.h"
 #include "i1/core/files.h"
-#include "i1/core/progress.h"
 #include "i1/core/testing.h"
 
 namespace i1 {
@@ -180,13 +179,6 @@ TEST(Files, AnEmptyFileMapsToNothing) {
   write_file_atomically(path, "");
   EXPECT_TRUE(MappedFile(path).bytes().empty());
   EXPECT_EQ(read_file(path), "");
-}
-
-TEST(Progress, DurationsReadAsPeopleSayThem) {
-  EXPECT_EQ(format_duration(44.6), "45 s");
-  EXPECT_EQ(format_duration(750), "12 min 30 s");
-  EXPECT_EQ(format_duration(3 * 3600 + 5 * 60), "3 h 05 min");
-  EXPECT_EQ(format_duration(2 * 86400 + 4 * 3600), "2 d 04 h");
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <random>
 
 #include "i1/core/testing.h"
-#include "i1/core/utf8.h"
 #include "i1/text/fuzz_tokenizer.h"
 
 namespace i1 {
@@ -62,19 +61,6 @@ void expect_error(const std::filesystem::path& path, const std::string& expected
     EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
     EXPECT_NE(std::string(error.what()).find(path.string()), std::string::npos) << error.what();
   }
-}
-
-TEST(Utf8, KnowsWhatIsACharacter) {
-  EXPECT_EQ(utf8_length(""), 0u);
-  EXPECT_EQ(utf8_length("a"), 1u);
-  EXPECT_EQ(utf8_length(std::string_view("\0", 1)), 1u);
-  EXPECT_EQ(utf8_length("\u00e9x"), 2u);
-  EXPECT_EQ(utf8_length("\u2581"), 3u);
-  EXPECT_EQ(utf8_length("\U0010FFFF"), 4u);
-  for (const char* bad :
-       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
-        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x96", "\xE2\x28\xA1", "\xF0\x9F\x98\x28"})
-    EXPECT_EQ(utf8_length(bad), 0u) << testing::PrintToString(bad);
 }
 
 TEST(Tokenizer, MergesByRankThenFromTheLeft) {
