@@ -45,8 +45,9 @@ TEST(Progress, BeforeTheFirstOneNoTimeLeftIsInvented) {
   EXPECT_NE(printed([] { Progress("x", 9, "files", 0).update(0); }).find("0 a second, ? left"),
             std::string::npos);
   // What an earlier process did is done, and no rate of this one.
-  EXPECT_NE(printed([] { Progress("x", 9, "files", 0, 5).update(5); })
-                .find("x: 5 of 9 files, 0 a second, ? left"),
+  EXPECT_NE(printed([] {
+              Progress("x", 9, "files", 0, 5).update(5);
+            }).find("x: 5 of 9 files, 0 a second, ? left"),
             std::string::npos);
 }
 

@@ -39,9 +39,8 @@ TEST(Philox, GivesTheAnswersPublishedWithIt) {
   constexpr uint32_t kOnes = 0xffffffff;
   EXPECT_EQ(philox({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
             (Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(
-      philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-      (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
 TEST(Fnv1a, GivesTheAnswersPublishedWithIt) {
@@ -117,9 +116,8 @@ TEST(Random, FilledTensorsFollowTheirDistributions) {
   fill_truncated_normal(values, kStream, kSigma, kCut);
   EXPECT_LE(values.abs().max().item<double>(), kSigma * kCut * (1 + 1e-6));
   const double tail = normal_cdf(-kCut);
-  EXPECT_LT(distance_to(
-                values,
-                [&](double x) { return (normal_cdf(x / kSigma) - tail) / (1 - 2 * tail); }),
+  EXPECT_LT(distance_to(values,
+                        [&](double x) { return (normal_cdf(x / kSigma) - tail) / (1 - 2 * tail); }),
             1.95);
 }
 

@@ -49,9 +49,9 @@ std::vector<std::string> keys_of(Net& net, const std::string& prefix = "") {
 
 TEST(Fields, TheirNamesAreTheKeysOfTheCheckpoint) {
   Net net;
-  EXPECT_EQ(keys_of(net), (std::vector<std::string>{"blocks.0.weight", "blocks.0.bias",
-                                                    "blocks.1.weight", "blocks.1.bias", "weight",
-                                                    "bias"}));
+  EXPECT_EQ(keys_of(net),
+            (std::vector<std::string>{"blocks.0.weight", "blocks.0.bias", "blocks.1.weight",
+                                      "blocks.1.bias", "weight", "bias"}));
   net.skip.emplace();
   net.blocks.clear();
   EXPECT_EQ(keys_of(net, "ema"), (std::vector<std::string>{"ema.skip.weight", "ema.skip.bias",

@@ -120,9 +120,10 @@ class Truth : public testing::Test {
   }
 
   static std::string line(const std::string& name, bool is_scored, const std::string& captions) {
-    return concat(R"({"image_name": ")", name, R"(", "is_scored": )", is_scored ? "true" : "false",
-                  R"(, "style": "flat", "concept": "cook", "held_out": "grid", "tones": ["dark"], )",
-                  R"("captions": )", captions, "}\n");
+    return concat(
+        R"({"image_name": ")", name, R"(", "is_scored": )", is_scored ? "true" : "false",
+        R"(, "style": "flat", "concept": "cook", "held_out": "grid", "tones": ["dark"], )",
+        R"("captions": )", captions, "}\n");
   }
 
   fs::path folder_;

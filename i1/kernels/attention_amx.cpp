@@ -24,55 +24,57 @@ class TileProducts {
  public:
   TileProducts() { tiles_.shape_for(kRows); }
 
-  // Panels `panel` and, where there is one of num_panels, the next one:
-  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels. Strides count values.
-  template <bool kAdd>
-  void multiply(const uint16_t* left, int64_t left_stride, int64_t num_steps, Panels panels,
-                int64_t panel, int64_t num_panels, float* out, int64_t out_stride) const {
-    if (panel + 1 < num_panels) {
-      multiply_panels<kAdd, true>(left, left_stride, num_steps, panels, panel, out, out_stride);
-    } else if (panel < num_panels) {
-      multiply_panels<kAdd, false>(left, left_stride, num_steps, panels, panel, out, out_stride);
-    }
+  HWY_INLINE void step(const Job& job, int64_t step) const {
+    job.has_two ? step_of<true>(job, step) : step_of<false>(job, step);
   }
 
  private:
-  template <bool kAdd, bool kHasRight>
-  static void multiply_panels(const uint16_t* left, int64_t left_stride, int64_t num_steps,
-                              Panels panels, int64_t panel, float* out, int64_t out_stride) {
+  template <bool kHasRight>
+  static HWY_INLINE void step_of(const Job& job, int64_t step) {
     constexpr int64_t kTileValues = kLanes * kStepDepth;
-    float* upper = out + panel * kLanes;
-    float* lower = upper + kTileRows * out_stride;
-    const int64_t out_bytes = out_stride * 4, left_bytes = left_stride * 2;
-    begin<kUpperLeft, kAdd>(upper, out_bytes);
-    begin<kLowerLeft, kAdd>(lower, out_bytes);
-    if constexpr (kHasRight) begin<kUpperRight, kAdd>(upper + kLanes, out_bytes);
-    if constexpr (kHasRight) begin<kLowerRight, kAdd>(lower + kLanes, out_bytes);
-    const uint16_t* right = panels.data + panel * panels.stride;
-    for (int64_t step = 0; step < num_steps; ++step) {
-      load_tile<kLeft>(right + step * kTileValues, kCacheLine);
-      load_tile<kUpper>(left + step * kStepDepth, left_bytes);
-      add_products<kUpperLeft, kUpper, kLeft>();
-      load_tile<kLower>(left + kTileRows * left_stride + step * kStepDepth, left_bytes);
-      add_products<kLowerLeft, kLower, kLeft>();
-      if constexpr (!kHasRight) continue;
-      load_tile<kRight>(right + panels.stride + step * kTileValues, kCacheLine);
+    if (step == 0) job.is_added ? load_sums<kHasRight>(job) : zero_sums<kHasRight>();
+    const uint16_t* left = job.left + step * kStepDepth;
+    const uint16_t* right = job.right + step * kTileValues;
+    const int64_t left_bytes = job.left_stride * 2;
+    load_tile<kLeft>(right, kCacheLine);
+    load_tile<kUpper>(left, left_bytes);
+    add_products<kUpperLeft, kUpper, kLeft>();
+    load_tile<kLower>(left + kTileRows * job.left_stride, left_bytes);
+    add_products<kLowerLeft, kLower, kLeft>();
+    if constexpr (kHasRight) {
+      load_tile<kRight>(right + job.panel_stride, kCacheLine);
       add_products<kUpperRight, kUpper, kRight>();
       add_products<kLowerRight, kLower, kRight>();
     }
-    store_tile<kUpperLeft>(upper, out_bytes);
-    store_tile<kLowerLeft>(lower, out_bytes);
-    if constexpr (kHasRight) store_tile<kUpperRight>(upper + kLanes, out_bytes);
-    if constexpr (kHasRight) store_tile<kLowerRight>(lower + kLanes, out_bytes);
+    if (step == job.num_steps - 1) store_sums<kHasRight>(job);
   }
 
-  template <int kSums, bool kAdd>
-  static void begin(const float* out, int64_t out_bytes) {
-    if constexpr (kAdd) {
-      load_tile<kSums>(out, out_bytes);
-    } else {
-      zero_tile<kSums>();
-    }
+  template <bool kHasRight>
+  static void zero_sums() {
+    zero_tile<kUpperLeft>();
+    zero_tile<kLowerLeft>();
+    if constexpr (kHasRight) zero_tile<kUpperRight>();
+    if constexpr (kHasRight) zero_tile<kLowerRight>();
+  }
+
+  template <bool kHasRight>
+  static void load_sums(const Job& job) {
+    const float *upper = job.out, *lower = upper + kTileRows * job.out_stride;
+    const int64_t bytes = job.out_stride * 4;
+    load_tile<kUpperLeft>(upper, bytes);
+    load_tile<kLowerLeft>(lower, bytes);
+    if constexpr (kHasRight) load_tile<kUpperRight>(upper + kLanes, bytes);
+    if constexpr (kHasRight) load_tile<kLowerRight>(lower + kLanes, bytes);
+  }
+
+  template <bool kHasRight>
+  static void store_sums(const Job& job) {
+    float *upper = job.out, *lower = upper + kTileRows * job.out_stride;
+    const int64_t bytes = job.out_stride * 4;
+    store_tile<kUpperLeft>(upper, bytes);
+    store_tile<kLowerLeft>(lower, bytes);
+    if constexpr (kHasRight) store_tile<kUpperRight>(upper + kLanes, bytes);
+    if constexpr (kHasRight) store_tile<kLowerRight>(lower + kLanes, bytes);
   }
 
   Tiles tiles_;

@@ -22,29 +22,23 @@ HWY_INLINE __m512 add_products(__m512 sum, __m512i left, __m512i right) {
 }
 
 struct VectorProducts {
-  // Panels `panel` and, where there is one of num_panels, the next one:
-  // out (32, 16 num_panels) = or += left (32, 32 num_steps) panels. Strides count values.
-  template <bool kAdd>
-  void multiply(const uint16_t* left, int64_t left_stride, int64_t num_steps, Panels panels,
-                int64_t panel, int64_t num_panels, float* out, int64_t out_stride) const {
-    if (panel >= num_panels) return;
-    const uint16_t* right = panels.data + panel * panels.stride;
-    const int64_t pairs = num_steps * kStepDepth / 2;
-    for (int64_t row = 0; row < kRows; row += kTileRows) {
-      const uint16_t* from = left + row * left_stride;
-      float* to = out + row * out_stride + panel * kLanes;
-      panel + 1 < num_panels
-          ? tile<kAdd, 2>(from, left_stride, pairs, right, panels.stride, to, out_stride)
-          : tile<kAdd, 1>(from, left_stride, pairs, right, panels.stride, to, out_stride);
-    }
+  // All steps at the first: sums stay in registers.
+  void step(const Job& job, int64_t step) const {
+    if (step > 0) return;
+    const auto run = job.has_two ? (job.is_added ? tile<true, 2> : tile<false, 2>)
+                                 : (job.is_added ? tile<true, 1> : tile<false, 1>);
+    for (int64_t row = 0; row < kRows; row += kTileRows) run(job, row);
   }
 
  private:
   static constexpr int kTileRows = 8;
 
   template <bool kAdd, int P>
-  static void tile(const uint16_t* left, int64_t left_stride, int64_t num_pairs,
-                   const uint16_t* right, int64_t panel_stride, float* out, int64_t out_stride) {
+  static void tile(const Job& job, int64_t row) {
+    const int64_t num_pairs = job.num_steps * kStepDepth / 2;
+    const int64_t left_stride = job.left_stride, out_stride = job.out_stride;
+    const uint16_t *left = job.left + row * left_stride, *right = job.right;
+    float* out = job.out + row * out_stride;
     __m512 sums[kTileRows][P];
 #pragma GCC unroll 8
     for (int r = 0; r < kTileRows; ++r) {
@@ -56,7 +50,7 @@ struct VectorProducts {
       __m512i columns[P];
 #pragma GCC unroll 2
       for (int p = 0; p < P; ++p)
-        columns[p] = _mm512_load_si512(right + p * panel_stride + d * 2 * kLanes);
+        columns[p] = _mm512_load_si512(right + p * job.panel_stride + d * 2 * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < kTileRows; ++r) {
         int32_t two;

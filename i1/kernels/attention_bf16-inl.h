@@ -6,8 +6,8 @@
 //   o = o exp2(m - m') + p v;  out = o / l          with c = scale log2(e), m in units of c s
 //
 // The products are those of the file that includes this, within its target attributes: it defines
-// `Products`, whose `multiply` adds to or sets 32 rows by a pair of panels of 16 columns. Rows of
-// queries do not meet, so a row's result does not depend on its block.
+// `Products`, whose `step` does a step of a Job. Rows of queries do not meet, so a row's result
+// does not depend on its block.
 #pragma once
 
 #include <algorithm>
@@ -19,13 +19,23 @@ namespace i1::kernels {
 namespace {
 
 constexpr int64_t kRows = 32;   // queries in a block
+constexpr int64_t kBlocks = 8;  // blocks of queries that meet a block of keys in turn
 constexpr int64_t kKeys = 128;  // keys in a block
+// How the work on a row is shared out, for what is done beside it.
+constexpr int64_t kFindTicks = 1, kSoftenTicks = 5, kAllTicks = kRows * (kFindTicks + kSoftenTicks);
 constexpr float kLog2E = 1.4426950408889634f;
 
-// The panels of one matrix: values of a panel, and what lies between two panels.
-struct Panels {
-  const uint16_t* data;
-  int64_t stride;
+// Products of kRows rows with one or two panels of 16 columns, in steps of 32 of the depth:
+// out (kRows, 16 or 32) = or += left (kRows, 32 num_steps) right. Strides count values.
+struct Job {
+  const uint16_t* left;
+  int64_t left_stride;
+  const uint16_t* right;
+  int64_t panel_stride;  // from the one panel to the other
+  float* out;
+  int64_t out_stride;
+  int64_t num_steps;
+  bool has_two, is_added;
 };
 
 // How scratch is divided; every part begins at a cache line.
@@ -41,20 +51,20 @@ struct Scratch {
     };
     take(keys, num_keys * depth);
     take(values, num_keys * width);
-    take(queries, kRows * depth);
+    take(queries, kBlocks * kRows * depth);
     take(logits, 2 * kRows * kKeys);
     take(weights, 2 * kRows * kKeys);
-    take(mixed, kRows * width);
+    take(mixed, kBlocks * kRows * width);
     num_bytes = next - static_cast<char*>(memory);
   }
 
   int64_t num_keys, depth, width, num_bytes;
   uint16_t* keys;     // panels of 16 keys: (num_keys / 16, depth / 2, 16, 2)
   uint16_t* values;   // panels of 16 channels: (width / 16, num_keys / 2, 16, 2)
-  uint16_t* queries;  // (kRows, depth)
-  float* logits;      // (2, kRows, kKeys): of two blocks of keys in turn
+  uint16_t* queries;  // (kBlocks kRows, depth)
+  float* logits;      // (2, kRows, kKeys): of two meetings in turn
   uint16_t* weights;  // (2, kRows, kKeys)
-  float* mixed;       // (kRows, width)
+  float* mixed;       // (kBlocks kRows, width)
 };
 
 inline const uint16_t* row_of(const AttentionHead& head, const void* data, int64_t stride,
@@ -86,7 +96,7 @@ inline void pack_values(const AttentionHead& head, const Scratch& s) {
 
 inline void load_queries(const AttentionHead& head, const Scratch& s, int64_t begin,
                          int64_t count) {
-  for (int64_t i = 0; i < kRows; ++i) {
+  for (int64_t i = 0; i < round_up(count, kRows); ++i) {
     for (int64_t d = 0; d < s.depth; d += kStepDepth) {
       const auto mask = first_lanes<__mmask32>(i < count ? head.head_dim - d : 0);
       const uint16_t* row = row_of(head, head.q, head.q_stride, begin + (i < count ? i : 0));
@@ -108,54 +118,119 @@ HWY_INLINE __m512 exp2_of(__m512 x) {
 
 constexpr float kNone = -1e30f;  // the logit of no key: finite, so that differences are numbers
 
-// What a row has gathered of the blocks before.
-struct Row {
-  float largest = kNone;  // m
-  float sum = 0;          // l
-  float shrink = 1;       // what the last block makes of what the blocks before have mixed
+// Two ways to take lanes together.
+struct Larger {
+  static HWY_INLINE __m512 of(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+};
+struct Sum {
+  static HWY_INLINE __m512 of(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
 };
 
-// A block's logits of one row to weights; `num_keys` of `width` columns are keys. kIsFull: all of
-// kKeys are.
-template <bool kIsFull>
-HWY_INLINE void soften(Row& row, const float* logits, int64_t num_keys, int64_t width, float factor,
-                       uint16_t* weights) {
-  constexpr int64_t kVectors = kKeys / kLanes;
-  __m512 x[kVectors], most = _mm512_set1_ps(kNone);
-#pragma GCC unroll 8
-  for (int64_t v = 0; v < kVectors; ++v) {
-    if (!kIsFull && v * kLanes >= width) break;
-    x[v] = _mm512_load_ps(logits + v * kLanes);
-    if (!kIsFull) {
-      const auto mask = first_lanes<__mmask16>(num_keys - v * kLanes);
-      x[v] = _mm512_mask_mov_ps(_mm512_set1_ps(kNone), mask, x[v]);
-    }
-    most = _mm512_max_ps(most, x[v]);
-  }
-  const float largest = std::max(row.largest, _mm512_reduce_max_ps(most) * factor);
-  row.shrink = 1;
-  if (largest > row.largest) {
-    row.shrink = _mm512_cvtss_f32(exp2_of(_mm512_set1_ps(row.largest - largest)));
-    row.largest = largest;
-  }
-  const __m512 c = _mm512_set1_ps(factor), shift = _mm512_set1_ps(row.largest);
-  __m512 sum = _mm512_setzero_ps();
-#pragma GCC unroll 4
-  for (int64_t v = 0; v < kVectors; v += 2) {
-    if (!kIsFull && v * kLanes >= width) break;
-    const __m512 low = exp2_of(_mm512_fmsub_ps(x[v], c, shift));
-    const __m512 high = exp2_of(_mm512_fmsub_ps(x[v + 1], c, shift));
-    sum = _mm512_add_ps(sum, _mm512_add_ps(low, high));
-    _mm512_store_si512(weights + v * kLanes, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-  }
-  row.sum = row.sum * row.shrink + _mm512_reduce_add_ps(sum);
+template <class Join>
+HWY_INLINE __m512 join_lines(__m512 a, __m512 b) {
+  return Join::of(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
 }
 
-HWY_INLINE void shrink_row(float shrink, float* mixed, int64_t width) {
-  if (shrink == 1) return;
-  const __m512 factor = _mm512_set1_ps(shrink);
-  for (int64_t e = 0; e < width; e += kLanes)
-    _mm512_store_ps(mixed + e, _mm512_mul_ps(_mm512_load_ps(mixed + e), factor));
+// From 16 vectors one: its lane i is all lanes of vector i taken together.
+template <class Join>
+HWY_INLINE __m512 join_lanes(const float (*vectors)[kLanes]) {
+  __m512 pairs[8], fours[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const __m512 a = _mm512_load_ps(vectors[2 * i]), b = _mm512_load_ps(vectors[2 * i + 1]);
+    pairs[i] = Join::of(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const auto a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
+    fours[i] = Join::of(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  return join_lines<Join>(join_lines<Join>(fours[0], fours[1]),
+                          join_lines<Join>(fours[2], fours[3]));
+}
+
+// What rows have gathered of the blocks before.
+struct Rows {
+  alignas(64) float largest[kBlocks * kRows];  // m
+  alignas(64) float sum[kBlocks * kRows];      // l
+  alignas(64) float shrink[kBlocks * kRows];   // what the last block makes of what was mixed
+};
+
+// The logits of 16 rows with a block of keys.
+struct Logits {
+  const float* values;      // rows kKeys apart
+  int64_t num_keys, width;  // of `width` columns num_keys are keys
+  float factor;             // c
+
+  // 16 columns of a row; kIsFull: all of kKeys are keys.
+  template <bool kIsFull>
+  HWY_INLINE __m512 load(int64_t row, int64_t column) const {
+    const float* from = values + row * kKeys + column;
+    if (kIsFull) return _mm512_load_ps(from);
+    return _mm512_mask_load_ps(_mm512_set1_ps(kNone), first_lanes<__mmask16>(num_keys - column),
+                               from);
+  }
+};
+
+// Moves m of 16 rows to what the block makes it.
+template <bool kIsFull, class Beside>
+void find_largest(const Logits& logits, float* largest, float* shrink, Beside& beside) {
+  alignas(64) float most[kLanes][kLanes];
+  for (int64_t i = 0; i < kLanes; ++i) {
+    __m512 x = logits.load<kIsFull>(i, 0);
+#pragma GCC unroll 8
+    for (int64_t column = kLanes; column < kKeys; column += kLanes) {
+      if (!kIsFull && column >= logits.width) break;
+      x = _mm512_max_ps(x, logits.load<kIsFull>(i, column));
+    }
+    _mm512_store_ps(most[i], x);
+    beside.tick(kFindTicks);
+  }
+  const __m512 found = join_lanes<Larger>(most);
+  const __m512 before = _mm512_load_ps(largest);
+  const __m512 now = _mm512_max_ps(_mm512_mul_ps(found, _mm512_set1_ps(logits.factor)), before);
+  const __mmask16 has_grown = _mm512_cmp_ps_mask(now, before, _CMP_GT_OQ);
+  _mm512_store_ps(shrink, _mm512_mask_mov_ps(_mm512_set1_ps(1), has_grown,
+                                             exp2_of(_mm512_sub_ps(before, now))));
+  _mm512_store_ps(largest, now);
+}
+
+// Logits of 16 rows to weights; l moves on.
+template <bool kIsFull, class Beside>
+void soften(const Logits& logits, const float* largest, const float* shrink, float* sum,
+            uint16_t* weights, Beside& beside) {
+  alignas(64) float sums[kLanes][kLanes];
+  const __m512 c = _mm512_set1_ps(logits.factor);
+  for (int64_t i = 0; i < kLanes; ++i) {
+    const __m512 shift = _mm512_set1_ps(largest[i]);
+    __m512 row_sum = _mm512_setzero_ps();
+#pragma GCC unroll 4
+    for (int64_t column = 0; column < kKeys; column += 2 * kLanes) {
+      if (!kIsFull && column >= logits.width) break;
+      const __m512 x = logits.load<kIsFull>(i, column),
+                   y = logits.load<kIsFull>(i, column + kLanes);
+      const __m512 low = exp2_of(_mm512_fmsub_ps(x, c, shift)),
+                   high = exp2_of(_mm512_fmsub_ps(y, c, shift));
+      row_sum = _mm512_add_ps(row_sum, _mm512_add_ps(low, high));
+      _mm512_store_si512(weights + i * kKeys + column, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+    _mm512_store_ps(sums[i], row_sum);
+    beside.tick(kSoftenTicks);
+  }
+  const __m512 added = join_lanes<Sum>(sums);
+  _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_load_ps(sum), _mm512_load_ps(shrink), added));
+}
+
+// Of 16 rows, what was mixed.
+inline void shrink_rows(const float* shrink, float* mixed, int64_t width) {
+  const __m512 all = _mm512_load_ps(shrink);
+  if (_mm512_cmp_ps_mask(all, _mm512_set1_ps(1), _CMP_NEQ_UQ) == 0) return;
+  for (int64_t i = 0; i < kLanes; ++i) {
+    const __m512 factor = _mm512_set1_ps(shrink[i]);
+    for (int64_t e = i * width; e < (i + 1) * width; e += kLanes)
+      _mm512_store_ps(mixed + e, _mm512_mul_ps(_mm512_load_ps(mixed + e), factor));
+  }
 }
 
 inline void store_row(const AttentionHead& head, const float* mixed, float sum, uint16_t* to) {
@@ -167,76 +242,161 @@ inline void store_row(const AttentionHead& head, const float* mixed, float sum, 
   }
 }
 
-// The blocks of keys of one block of queries. Two blocks are in work beside the one that is
-// softened, the products of the next one's logits and of the last one's weights, so that the
-// processor finds products to do under the exponentials; parts alternate.
+// A block of queries with a block of keys.
+struct Meeting {
+  int64_t row, num_rows;         // of these queries
+  int64_t key, num_keys, width;  // width: keys and what fills the last panel
+  float* logits;
+  uint16_t* weights;
+};
+
+// The products that are done beside the softening of a meeting, a step now and then, so that the
+// processor, which looks a few hundred instructions ahead, always finds some to do under the
+// exponentials: the logits of the next meeting, and the values mixed by the weights of the last.
 template <class Products>
-class QueryBlock {
+class Beside {
  public:
-  QueryBlock(const AttentionHead& head, const Scratch& scratch, int64_t begin)
-      : head_(head), s_(scratch), begin_(begin), count_(std::min(kRows, head.count - begin)) {}
+  explicit Beside(const Scratch& scratch) : s_(scratch) {}
+
+  // Null: there is none.
+  void start(const Meeting* next, const Meeting* last) {
+    next_ = next;
+    last_ = last;
+    num_logit_jobs_ = next == nullptr ? 0 : (next->width + 2 * kLanes - 1) / (2 * kLanes);
+    const int64_t num_mix_jobs = last == nullptr ? 0 : (s_.width + 2 * kLanes - 1) / (2 * kLanes);
+    num_left_ = num_logit_jobs_ * (s_.depth / kStepDepth);
+    if (last != nullptr) num_left_ += num_mix_jobs * (last->width / kStepDepth);
+    num_steps_ = num_left_;
+    job_number_ = step_ = due_ = 0;
+  }
+
+  // Called along the softening, kAllTicks in sum.
+  HWY_INLINE void tick(int64_t ticks) {
+    due_ += ticks * num_steps_;
+    while (due_ >= kAllTicks && num_left_ > 0) {
+      due_ -= kAllTicks;
+      step();
+    }
+  }
+
+  void finish() {
+    while (num_left_ > 0) step();
+  }
+
+ private:
+  HWY_INLINE void step() {
+    if (step_ == 0) job_ = job_number_ < num_logit_jobs_ ? logit_job() : mix_job();
+    products_.step(job_, step_);
+    --num_left_;
+    if (++step_ < job_.num_steps) return;
+    step_ = 0;
+    ++job_number_;
+  }
+
+  Job logit_job() const {
+    const int64_t column = job_number_ * 2 * kLanes;
+    return {.left = s_.queries + next_->row * s_.depth,
+            .left_stride = s_.depth,
+            .right = s_.keys + (next_->key + column) * s_.depth,
+            .panel_stride = kLanes * s_.depth,
+            .out = next_->logits + column,
+            .out_stride = kKeys,
+            .num_steps = s_.depth / kStepDepth,
+            .has_two = column + kLanes < next_->width,
+            .is_added = false};
+  }
+
+  Job mix_job() const {
+    const int64_t column = (job_number_ - num_logit_jobs_) * 2 * kLanes;
+    return {.left = last_->weights,
+            .left_stride = kKeys,
+            .right = s_.values + last_->key * kLanes + column * s_.num_keys,
+            .panel_stride = kLanes * s_.num_keys,
+            .out = s_.mixed + last_->row * s_.width + column,
+            .out_stride = s_.width,
+            .num_steps = last_->width / kStepDepth,
+            .has_two = column + kLanes < s_.width,
+            .is_added = true};
+  }
+
+  const Scratch& s_;
+  const Meeting *next_ = nullptr, *last_ = nullptr;
+  int64_t num_logit_jobs_ = 0, num_steps_ = 0, num_left_ = 0;
+  int64_t job_number_ = 0, step_ = 0, due_ = 0;
+  Job job_{};
+  Products products_;
+};
+
+// Some blocks of queries and all keys. Every block of keys meets all of these blocks of queries
+// while it is in the cache. Three meetings are in work at a time (Beside).
+template <class Products>
+class Queries {
+ public:
+  Queries(const AttentionHead& head, const Scratch& scratch, int64_t begin)
+      : head_(head),
+        s_(scratch),
+        begin_(begin),
+        count_(std::min(kBlocks * kRows, head.count - begin)),
+        num_blocks_((count_ + kRows - 1) / kRows),
+        beside_(scratch) {}
 
   void run() {
     load_queries(head_, s_, begin_, count_);
-    std::fill_n(s_.mixed, kRows * s_.width, 0.0f);
-    const int64_t num_blocks = (s_.num_keys + kKeys - 1) / kKeys;
-    for (int64_t part = 0; part < kParts; ++part) score(0, part);
-    for (int64_t block = 0; block < num_blocks; ++block) {
-      for (int64_t part = 0; part < kParts; ++part) {
-        soften_part(block, part);
-        if (block + 1 < num_blocks) score(block + 1, part);
-        if (block > 0) mix(block - 1, part);
-      }
-      for (int64_t i = 0; i < count_; ++i)
-        shrink_row(rows_[i].shrink, s_.mixed + i * s_.width, s_.width);
+    std::fill_n(s_.mixed, num_blocks_ * kRows * s_.width, 0.0f);
+    std::fill(std::begin(rows_.largest), std::end(rows_.largest), kNone);
+    std::fill(std::begin(rows_.sum), std::end(rows_.sum), 0.0f);
+    const int64_t num_meetings = (s_.num_keys + kKeys - 1) / kKeys * num_blocks_;
+    Meeting last{}, now = meeting(0), next{};
+    beside_.start(&now, nullptr);
+    beside_.finish();
+    for (int64_t i = 0; i < num_meetings; ++i) {
+      const bool has_next = i + 1 < num_meetings;
+      if (has_next) next = meeting(i + 1);
+      beside_.start(has_next ? &next : nullptr, i > 0 ? &last : nullptr);
+      now.num_keys == kKeys ? soften_rows<true>(now) : soften_rows<false>(now);
+      beside_.finish();
+      for (int64_t row = now.row; row < now.row + now.num_rows; row += kLanes)
+        shrink_rows(rows_.shrink + row, s_.mixed + row * s_.width, s_.width);
+      last = now;
+      now = next;
     }
-    for (int64_t part = 0; part < kParts; ++part) mix(num_blocks - 1, part);
+    beside_.start(nullptr, &last);
+    beside_.finish();
     for (int64_t i = 0; i < count_; ++i) {
       auto* out = static_cast<uint16_t*>(head_.out) + head_.rows[begin_ + i] * head_.out_stride;
-      store_row(head_, s_.mixed + i * s_.width, rows_[i].sum, out);
+      store_row(head_, s_.mixed + i * s_.width, rows_.sum[i], out);
     }
   }
 
  private:
-  static constexpr int64_t kParts = kKeys / (2 * kLanes);  // pairs of panels of logits
-
-  int64_t width_of(int64_t block) const { return std::min(kKeys, s_.num_keys - block * kKeys); }
-  float* logits_of(int64_t block) const { return s_.logits + block % 2 * kRows * kKeys; }
-  uint16_t* weights_of(int64_t block) const { return s_.weights + block % 2 * kRows * kKeys; }
-
-  // Logits of a pair of panels.
-  void score(int64_t block, int64_t part) {
-    const Panels keys{s_.keys + block * kKeys * s_.depth, kLanes * s_.depth};
-    products_.template multiply<false>(s_.queries, s_.depth, s_.depth / kStepDepth, keys, 2 * part,
-                                       width_of(block) / kLanes, logits_of(block), kKeys);
+  Meeting meeting(int64_t i) const {
+    const int64_t row = i % num_blocks_ * kRows, key = i / num_blocks_ * kKeys;
+    const int64_t buffer = i % 2 * kRows * kKeys;
+    return {.row = row,
+            .num_rows = std::min(kRows, count_ - row),
+            .key = key,
+            .num_keys = std::min(kKeys, head_.count - key),
+            .width = std::min(kKeys, s_.num_keys - key),
+            .logits = s_.logits + buffer,
+            .weights = s_.weights + buffer};
   }
 
-  // A part of the rows.
-  void soften_part(int64_t block, int64_t part) {
-    const int64_t num_keys = head_.count - block * kKeys, width = width_of(block);
-    const float factor = head_.scale * kLog2E;
-    const int64_t end = std::min(count_, (part + 1) * kRows / kParts);
-    for (int64_t i = part * kRows / kParts; i < end; ++i) {
-      const float* logits = logits_of(block) + i * kKeys;
-      uint16_t* weights = weights_of(block) + i * kKeys;
-      num_keys >= kKeys ? soften<true>(rows_[i], logits, num_keys, width, factor, weights)
-                        : soften<false>(rows_[i], logits, num_keys, width, factor, weights);
+  template <bool kIsFull>
+  void soften_rows(const Meeting& m) {
+    for (int64_t first = 0; first < m.num_rows; first += kLanes) {
+      const Logits logits{m.logits + first * kKeys, m.num_keys, m.width, head_.scale * kLog2E};
+      const int64_t row = m.row + first;
+      find_largest<kIsFull>(logits, rows_.largest + row, rows_.shrink + row, beside_);
+      soften<kIsFull>(logits, rows_.largest + row, rows_.shrink + row, rows_.sum + row,
+                      m.weights + first * kKeys, beside_);
     }
-  }
-
-  // Adds a block's values, weighted: pairs of panels, each part its share.
-  void mix(int64_t block, int64_t part) {
-    const Panels values{s_.values + block * kKeys * kLanes, kLanes * s_.num_keys};
-    for (int64_t panel = 2 * part; panel < s_.width / kLanes; panel += 2 * kParts)
-      products_.template multiply<true>(weights_of(block), kKeys, width_of(block) / kStepDepth,
-                                        values, panel, s_.width / kLanes, s_.mixed, s_.width);
   }
 
   const AttentionHead& head_;
   const Scratch& s_;
-  int64_t begin_, count_;
-  Row rows_[kRows];
-  Products products_;
+  int64_t begin_, count_, num_blocks_;
+  Rows rows_;
+  Beside<Products> beside_;
 };
 
 template <class Products>
@@ -244,8 +404,8 @@ void attention_forward(const AttentionHead& head, void* memory) {
   const Scratch scratch(head, memory);
   pack_keys(head, scratch);
   pack_values(head, scratch);
-  for (int64_t begin = 0; begin < head.count; begin += kRows)
-    QueryBlock<Products>(head, scratch, begin).run();
+  for (int64_t begin = 0; begin < head.count; begin += kBlocks * kRows)
+    Queries<Products>(head, scratch, begin).run();
 }
 
 }  // namespace

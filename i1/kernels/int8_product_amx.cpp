@@ -60,6 +60,7 @@ void add_block(const Int8Product& a, const int8_t* x, const uint8_t* panel, cons
     add_products<kUpperLeft, kUpper, kLeft>();
     load_tile<kRight>(w + kPanelStride / 2, kPanelStride);
     add_products<kUpperRight, kUpper, kRight>();
+    keep_vectors_awake();
     if constexpr (!kHasLower) continue;
     load_tile<kLower>(x + kTileRows * stride + d, stride);
     add_products<kLowerLeft, kLower, kLeft>();

@@ -61,7 +61,8 @@ at::Tensor with_enough_rows(const at::Tensor& x) {
 
 bool is_multiplied_by_tiles(const at::Tensor& x, const at::Tensor& weight) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 &&
-         x.size(-1) % kernels::kLinearDepthUnit == 0 && weight.stride(1) == 1 && kernels::has_amx();
+         x.size(-1) > 0 && x.size(-1) % kernels::kLinearDepthUnit == 0 && weight.stride(1) == 1 &&
+         kernels::has_amx();
 }
 
 void linear_by_tiles(const at::Tensor& x, const at::Tensor& weight,

@@ -2,9 +2,14 @@
 // rows; its right factor must be packed. The weights are the left one, so they are read as their
 // file has them, and the rows of x, which are far fewer bytes, are packed: y^T = W x^T. Tiles of
 // y^T are turned on their way to y.
+//
+// Rows go chunk by chunk, as many as stay in the second-level cache, and every chunk reads all
+// weights, the next ones being fetched while these are in use. So that a chunk has many rows, a
+// long depth is cut into parts; between two parts the sums wait in memory, as they are.
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "i1/kernels/amx.h"
 #include "i1/kernels/linear_kernels.h"
@@ -19,7 +24,12 @@ HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-
 namespace i1::kernels {
 namespace {
 
-constexpr int64_t kCacheBytes = 1 << 20;  // of panels, which stay in the second-level cache
+// Measured on Sapphire Rapids' successor at the widths of XL and i1-3B: a chunk's panels, and the
+// longest part of the depth.
+constexpr int64_t kCacheBytes = 768 << 10, kLongestPart = 2048;
+// 32 weights of this depth stay in the first-level cache from one pair of panels to the next, which
+// is worth two parts, and not more.
+constexpr int64_t kShortPart = 672;
 constexpr int64_t kTileValues = kLanes * kStepDepth;
 
 template <int kSums, int kWeights, int kRows>
@@ -32,33 +42,60 @@ struct Sums {
   alignas(64) float values[kLinearBlockOutputs][2 * kLinearPanelRows];
 };
 
-// y^T of up to 32 outputs from `weight` on, and one or two panels of rows.
-template <bool kHasLower, bool kHasRight>
-void multiply(const uint16_t* weight, int64_t weight_stride, const uint16_t* panel, int64_t depth,
-              Sums& sums) {
-  const int64_t weight_bytes = weight_stride * 2;
-  zero_tile<kUpperLeft>();
-  if constexpr (kHasRight) zero_tile<kUpperRight>();
-  if constexpr (kHasLower) zero_tile<kLowerLeft>();
-  if constexpr (kHasLower && kHasRight) zero_tile<kLowerRight>();
+template <int kSums, bool kIsFirst>
+void begin_sums(const float* sums, int64_t stride) {
+  if constexpr (kIsFirst) {
+    zero_tile<kSums>();
+  } else {
+    load_tile<kSums>(sums, stride);
+  }
+}
+
+// A step's share of the weights that will be read next: rows [begin, end) of their column.
+struct Ahead {
+  const uint16_t* weight;
+  int64_t begin, end;
+};
+
+// Values between two rows of weights, and from a panel to the next.
+struct Strides {
+  int64_t weight, panel;
+};
+
+// Adds to the sums, or where kIsFirst sets them to, the products over `depth` of up to 32 outputs
+// from `weight` on with one or two panels.
+template <bool kHasLower, bool kHasRight, bool kIsFirst>
+void multiply(const uint16_t* weight, const uint16_t* panel, int64_t depth, const Strides& strides,
+              const Ahead& ahead, Sums& sums) {
+  constexpr int64_t kSumsBytes = sizeof sums.values[0];
+  float *const upper = sums.values[0], *const lower = sums.values[kTileRows];
+  begin_sums<kUpperLeft, kIsFirst>(upper, kSumsBytes);
+  if constexpr (kHasRight) begin_sums<kUpperRight, kIsFirst>(upper + kLanes, kSumsBytes);
+  if constexpr (kHasLower) begin_sums<kLowerLeft, kIsFirst>(lower, kSumsBytes);
+  if constexpr (kHasLower && kHasRight)
+    begin_sums<kLowerRight, kIsFirst>(lower + kLanes, kSumsBytes);
+  if constexpr (!kHasLower && kIsFirst)
+    std::fill(lower, std::end(sums.values[kTileRows * 2 - 1]), 0);
+  const int64_t weight_bytes = strides.weight * 2;
   for (int64_t d = 0; d < depth; d += kStepDepth) {
+    for (int64_t i = ahead.begin; i < ahead.end; ++i)
+      _mm_prefetch(ahead.weight + i * strides.weight + d, _MM_HINT_T1);
     const uint16_t* rows = panel + d / kStepDepth * kTileValues;
-    load_tile<kLeft>(rows, kCacheLine);
+    load_passing_tile<kLeft>(rows, kCacheLine);
     load_tile<kUpper>(weight + d, weight_bytes);
     add_products<kUpperLeft, kUpper, kLeft>();
     if constexpr (kHasLower)
-      load_tile<kLower>(weight + kTileRows * weight_stride + d, weight_bytes);
+      load_tile<kLower>(weight + kTileRows * strides.weight + d, weight_bytes);
     if constexpr (kHasLower) add_products<kLowerLeft, kLower, kLeft>();
-    if constexpr (kHasRight) load_tile<kRight>(rows + kLanes * depth, kCacheLine);
+    if constexpr (kHasRight) load_passing_tile<kRight>(rows + strides.panel, kCacheLine);
     if constexpr (kHasRight) add_products<kUpperRight, kUpper, kRight>();
     if constexpr (kHasLower && kHasRight) add_products<kLowerRight, kLower, kRight>();
+    keep_vectors_awake();
   }
-  constexpr int64_t kStride = sizeof sums.values[0];
-  store_tile<kUpperLeft>(sums.values[0], kStride);
-  if constexpr (kHasRight) store_tile<kUpperRight>(sums.values[0] + kLanes, kStride);
-  if constexpr (kHasLower) store_tile<kLowerLeft>(sums.values[kTileRows], kStride);
-  if constexpr (kHasLower && kHasRight)
-    store_tile<kLowerRight>(sums.values[kTileRows] + kLanes, kStride);
+  store_tile<kUpperLeft>(upper, kSumsBytes);
+  if constexpr (kHasRight) store_tile<kUpperRight>(upper + kLanes, kSumsBytes);
+  if constexpr (kHasLower) store_tile<kLowerLeft>(lower, kSumsBytes);
+  if constexpr (kHasLower && kHasRight) store_tile<kLowerRight>(lower + kLanes, kSumsBytes);
 }
 
 // 16 rows of y from the columns of sums that begin at `column`: outputs [output, output + 32) of
@@ -89,20 +126,52 @@ void store_rows(const LinearBfloat16& a, const Sums& sums, int64_t column, int64
   }
 }
 
-template <bool kHasLower>
-void multiply_block(const LinearBfloat16& a, int64_t output, int64_t first_panel,
-                    int64_t last_panel) {
-  const uint16_t* weight = a.weight + output * a.weight_stride;
-  Sums sums;
-  if constexpr (!kHasLower) sums = {};
-  for (int64_t p = first_panel; p < last_panel; p += 2) {
-    const uint16_t* panel = a.panels + p * kLanes * a.depth;
-    const bool has_right = p + 1 < last_panel;
-    has_right ? multiply<kHasLower, true>(weight, a.weight_stride, panel, a.depth, sums)
-              : multiply<kHasLower, false>(weight, a.weight_stride, panel, a.depth, sums);
-    store_rows(a, sums, 0, p * kLanes, output);
-    if (has_right) store_rows(a, sums, kLanes, (p + 1) * kLanes, output);
+// What of the product is computed: panels [first, last) over [begin, end) of the depth.
+struct Part {
+  int64_t first, last, begin, end;
+};
+
+// A part of a block of outputs. `sums`: of its pairs of panels. `next`: the block after it.
+template <bool kHasLower, bool kIsFirst>
+void multiply_part(const LinearBfloat16& a, int64_t output, int64_t next, const Part& part,
+                   Sums* sums) {
+  const auto weights_of = [&](int64_t row) {
+    return a.weight + row * a.weight_stride + part.begin;
+  };
+  const Strides strides{a.weight_stride, kLanes * a.depth};
+  const int64_t depth = part.end - part.begin, num_pairs = (part.last - part.first + 1) / 2;
+  for (int64_t pair = 0; pair < num_pairs; ++pair) {
+    const int64_t p = part.first + 2 * pair;
+    const Ahead ahead{weights_of(next), kLinearBlockOutputs * pair / num_pairs,
+                      kLinearBlockOutputs * (pair + 1) / num_pairs};
+    const uint16_t* panel = a.panels + p * strides.panel + part.begin * kLanes;
+    const bool has_right = p + 1 < part.last;
+    const auto run =
+        has_right ? multiply<kHasLower, true, kIsFirst> : multiply<kHasLower, false, kIsFirst>;
+    run(weights_of(output), panel, depth, strides, ahead, sums[pair]);
+    if (part.end < a.depth) continue;
+    store_rows(a, sums[pair], 0, p * kLanes, output);
+    if (has_right) store_rows(a, sums[pair], kLanes, (p + 1) * kLanes, output);
   }
+}
+
+void multiply_block(const LinearBfloat16& a, int64_t output, int64_t next, const Part& part,
+                    Sums* sums) {
+  const bool has_lower = a.out - output > kTileRows;
+  const int64_t depth = part.end - part.begin;
+  const int64_t size = depth <= 2 * kShortPart ? kShortPart : depth;
+  for (int64_t d = part.begin; d < part.end; d += size) {
+    const auto run = d == 0
+                         ? (has_lower ? multiply_part<true, true> : multiply_part<false, true>)
+                         : (has_lower ? multiply_part<true, false> : multiply_part<false, false>);
+    run(a, output, next, {part.first, part.last, d, std::min(part.end, d + size)}, sums);
+  }
+}
+
+// The size of equal parts of n, in units, none above `largest`.
+int64_t size_of_parts(int64_t n, int64_t largest, int64_t unit) {
+  const int64_t num_parts = std::max<int64_t>(1, (n + largest - 1) / std::max(largest, unit));
+  return std::max(unit, round_up((n + num_parts - 1) / num_parts, unit));
 }
 
 }  // namespace
@@ -116,17 +185,21 @@ void pack_rows_amx(const PackRows& a, int64_t begin, int64_t end) {
 
 void linear_amx(const LinearBfloat16& a, int64_t begin, int64_t end) {
   const int64_t num_panels = (a.rows + kLanes - 1) / kLanes;
-  const int64_t fit = kCacheBytes / (2 * kLanes * a.depth * 2);
-  const int64_t chunk = 2 * std::max<int64_t>(1, fit);
+  const int64_t depth = size_of_parts(a.depth, kLongestPart, kStepDepth);
+  const int64_t chunk = size_of_parts(num_panels, kCacheBytes / (kLanes * depth * 2), 2);
+  const int64_t num_pairs = chunk / 2;
+  const bool has_parts = depth < a.depth;
+  const std::unique_ptr<Sums[]> sums(new Sums[num_pairs * (has_parts ? end - begin : 1)]);
   Tiles tiles;
   for (int64_t first = 0; first < num_panels; first += chunk) {
-    const int64_t last = std::min(num_panels, first + chunk);
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t output = block * kLinearBlockOutputs;
-      const int64_t count = std::min(kLinearBlockOutputs, a.out - output);
-      tiles.shape_for(count);
-      count > kTileRows ? multiply_block<true>(a, output, first, last)
-                        : multiply_block<false>(a, output, first, last);
+    for (int64_t d = 0; d < a.depth; d += depth) {
+      const Part part{first, std::min(num_panels, first + chunk), d, std::min(a.depth, d + depth)};
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t output = block * kLinearBlockOutputs;
+        const int64_t next = block + 1 < end ? output + kLinearBlockOutputs : output;
+        tiles.shape_for(std::min(kLinearBlockOutputs, a.out - output));
+        multiply_block(a, output, next, part, &sums[has_parts ? (block - begin) * num_pairs : 0]);
+      }
     }
   }
 }

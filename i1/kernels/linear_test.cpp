@@ -91,6 +91,25 @@ TEST(Linear, Bfloat16IsAsGoodAsTheLibrarys) {
   }
 }
 
+// Depths that are cut into parts, and rows that are cut into chunks, neither evenly.
+TEST(Linear, ALongDepthInPartsIsAsGoodAndDependsOnItsRowAlone) {
+  const at::NoGradGuard no_gradients;
+  for (const int64_t in : {672, 704, 1344, 1376, 2048, 2080, 5376}) {
+    for (const int64_t out : {5, 33, 64}) {
+      const at::Tensor x = at::randn({500, in}).to(at::kBFloat16);
+      const at::Tensor weight = at::randn({out, in}).to(at::kBFloat16);
+      const at::Tensor bias = at::randn({out}).to(at::kBFloat16);
+      const at::Tensor y = i1::linear(x, weight, bias);
+      const at::Tensor exact =
+          at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
+      testing::expect_as_good_as(y, at::linear(x, weight, bias), exact, 1.5);
+      for (const int64_t rows : {1, 16, 47, 300})
+        EXPECT_TRUE(at::equal(i1::linear(x.narrow(0, 0, rows), weight, bias), y.narrow(0, 0, rows)))
+            << in << " -> " << out << ", " << rows << " rows";
+    }
+  }
+}
+
 // Rows apart and not aligned, as views of a larger buffer and of a file have them.
 TEST(Linear, TakesRowsThatAreApart) {
   const at::NoGradGuard no_gradients;
