@@ -1,3 +1,7 @@
+// oneDNN's bfloat16 GEMM: with AMX, or where the CPU has no products of bfloat16, a few results
+// depend on the numbers of rows and threads, and weights are packed at every call. Products of our
+// own, or in float32, stand in for it there. With VDPBF16PS alone none did.
+//
 // MKL's float32 GEMM sums in an order that depends on the numbers of rows and threads. On Intel's
 // processors, and on AMD's without AVX-512, its strict mode mends that. On AMD's with AVX-512 the
 // mode changes nothing, and the order depends on the number of rows below 4, and on the number of
@@ -14,6 +18,7 @@
 #include <cstdlib>
 
 #include "i1/kernels/amx.h"
+#include "i1/kernels/attention_kernels.h"
 #include "i1/kernels/dispatch.h"
 #include "i1/kernels/linear_kernels.h"
 
@@ -41,30 +46,7 @@ class OneThread {
   int before_ = MKL_Set_Num_Threads_Local(1);
 };
 
-}  // namespace
-
-void in_fixed_order(const at::Tensor& x, int64_t num_rows, int64_t num_columns,
-                    const std::function<void()>& product) {
-  const int num_threads = at::get_num_threads();
-  if (num_threads == 1 || !is_multiplied_by_mkl(x) ||
-      num_rows * num_columns >= kFewResultsAThread * num_threads)
-    return product();
-  const OneThread scope;
-  product();
-}
-
-at::Tensor with_enough_rows(const at::Tensor& x) {
-  const int64_t num_rows = x.size(0);
-  if (num_rows == 0 || num_rows >= kFewestRows || !is_multiplied_by_mkl(x)) return x;
-  return at::constant_pad_nd(x, {0, 0, 0, kFewestRows - num_rows});
-}
-
-bool is_multiplied_by_tiles(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && weight.scalar_type() == at::kBFloat16 &&
-         x.size(-1) > 0 && x.size(-1) % kernels::kLinearDepthUnit == 0 && weight.stride(1) == 1 &&
-         kernels::has_amx();
-}
-
+// Weights are read as they lie.
 void linear_by_tiles(const at::Tensor& x, const at::Tensor& weight,
                      const std::optional<at::Tensor>& bias, at::Tensor& y) {
   using namespace kernels;
@@ -93,18 +75,50 @@ void linear_by_tiles(const at::Tensor& x, const at::Tensor& weight,
            [&](int64_t begin, int64_t end) { linear_amx(product, begin, end); });
 }
 
+}  // namespace
+
+void in_fixed_order(const at::Tensor& x, int64_t num_rows, int64_t num_columns,
+                    const std::function<void()>& product) {
+  const int num_threads = at::get_num_threads();
+  if (num_threads == 1 || !is_multiplied_by_mkl(x) ||
+      num_rows * num_columns >= kFewResultsAThread * num_threads)
+    return product();
+  const OneThread scope;
+  product();
+}
+
+at::Tensor with_enough_rows(const at::Tensor& x) {
+  const int64_t num_rows = x.size(0);
+  if (num_rows == 0 || num_rows >= kFewestRows || !is_multiplied_by_mkl(x)) return x;
+  return at::constant_pad_nd(x, {0, 0, 0, kFewestRows - num_rows});
+}
+
+bool linear_by_own(const at::Tensor& x, const at::Tensor& weight,
+                   const std::optional<at::Tensor>& bias, at::Tensor& y) {
+  if (!x.is_cpu() || x.scalar_type() != at::kBFloat16 || weight.scalar_type() != at::kBFloat16)
+    return false;
+  const int64_t depth = x.size(1);
+  const bool fits = depth > 0 && depth % kernels::kLinearDepthUnit == 0 && weight.stride(1) == 1;
+  if (kernels::has_amx() && fits) {
+    linear_by_tiles(x, weight, bias, y);
+    return true;
+  }
+  if (kernels::has_avx512_bf16() && !kernels::has_amx()) return false;
+  const auto wide_bias = bias ? std::optional(bias->to(at::kFloat)) : std::nullopt;
+  y.copy_(i1::linear(x.to(at::kFloat), weight.to(at::kFloat), wide_bias));
+  return true;
+}
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias) {
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
   const at::Tensor enough = with_enough_rows(rows);
-  at::Tensor y;
   const bool has_backward =
       at::GradMode::is_enabled() &&
       (x.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad()));
-  if (!has_backward && is_multiplied_by_tiles(x, weight)) {
-    y = at::empty({rows.size(0), weight.size(0)}, x.options());
-    linear_by_tiles(rows, weight, bias, y);
-  } else {
+  at::Tensor y;
+  if (!has_backward) y = at::empty({rows.size(0), weight.size(0)}, x.options());
+  if (has_backward || !linear_by_own(rows, weight, bias, y)) {
     in_fixed_order(x, enough.size(0), weight.size(0),
                    [&] { y = at::linear(enough, weight, bias).narrow(0, 0, rows.size(0)); });
   }

@@ -13,13 +13,12 @@ namespace i1 {
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                   const std::optional<at::Tensor>& bias = {});
 
-/// Whether `linear_by_tiles` takes such factors: bfloat16 on a CPU with AMX, rows contiguous.
-bool is_multiplied_by_tiles(const at::Tensor& x, const at::Tensor& weight);
-
-/// y = x W^T + b without a gradient, for factors that is_multiplied_by_tiles. x: (N, in), y: (N,
-/// out). Weights are read as they lie, where oneDNN packs them at every call.
-void linear_by_tiles(const at::Tensor& x, const at::Tensor& weight,
-                     const std::optional<at::Tensor>& bias, at::Tensor& y);
+/// y = x W^T + b without a gradient, for factors in bfloat16 whose product the library's would make
+/// slower or dependent on the number of rows: by tiles on a CPU with AMX, in float32 where these do
+/// not take the depth or the CPU has no products of bfloat16. x: (N, in), y: (N, out). Returns
+/// false, and has done nothing, for all others.
+bool linear_by_own(const at::Tensor& x, const at::Tensor& weight,
+                   const std::optional<at::Tensor>& bias, at::Tensor& y);
 
 /// Runs `product`, which makes (num_rows, num_columns) of x's dtype, on one thread where MKL would
 /// sum in another order on several.

@@ -24,12 +24,14 @@ class Threads {
 TEST(Linear, ARowDependsOnItselfAlone) {
   const Threads restored;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    for (const int64_t in : {16, 32, 96, 288}) {
+    for (const int64_t in : {16, 32, 96, 280, 288}) {
       for (const int64_t out : {8, 12, 16, 20, 32, 170, 288}) {
         const at::Tensor weight = at::randn({out, in}).to(dtype), bias = at::randn({out}).to(dtype);
         const at::Tensor x = at::randn({100, in}).to(dtype);
         at::set_num_threads(1);
         const at::Tensor all = i1::linear(x, weight, bias);
+        // The library adds the bias of a part elsewhere, so its bfloat16 may be rounded otherwise.
+        const at::Tensor all_joint = joint_linear(x, 100, weight, bias, weight, bias);
         for (const int threads : {1, 2, 3, 8}) {
           at::set_num_threads(threads);
           for (const int64_t rows : {1, 2, 3, 4, 13, 19, 31, 32, 33, 99}) {
@@ -40,7 +42,7 @@ TEST(Linear, ARowDependsOnItselfAlone) {
             // The same rows between others of their stream.
             const at::Tensor joint = joint_linear(x.narrow(0, 100 - rows - 1, rows + 1), rows,
                                                   weight, bias, weight, bias);
-            EXPECT_TRUE(at::equal(joint, all.narrow(0, 100 - rows - 1, rows + 1)))
+            EXPECT_TRUE(at::equal(joint, all_joint.narrow(0, 100 - rows - 1, rows + 1)))
                 << dtype << ", " << in << " -> " << out << ", " << rows << " image rows, "
                 << threads << " threads";
           }
