@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pictures of i1-3B at 256, 512 and 1024 px from files of full size, made here from random weights (FOLDER takes 22 GB and
 # is kept): seconds to sampling and a step, memory beside the mapped files and what was planned, and the useful rate beside
-# that of large products. Prints a Markdown table.
+# those of large products, ours in the same precision and LibTorch's in bfloat16. Prints a Markdown table.
 #
 #   benchmarks/full_size.sh FOLDER [SIZE...]
 set -euo pipefail
@@ -42,11 +42,11 @@ done
 python3 - "$lines" <<'PY'
 import json, sys
 
-print("| i1-3B | to sampling, s | a step, s | decoding, s | own memory, MB | planned, MB | useful GFLOP a step | of the products' rate |")
-print("|---|---|---|---|---|---|---|---|")
+print("| i1-3B | to sampling, s | a step, s | decoding, s | own memory, MB | planned, MB | useful GFLOP a step | of our products' rate | of LibTorch's |")
+print("|---|---|---|---|---|---|---|---|---|")
 for line in open(sys.argv[1]):
     r = json.loads(line)
     print(f"| {r['size']} px, {r['dtype']} | {r['seconds_to_sampling']:.1f} | "
           f"{r['seconds_step']:.2f} ({r['seconds_step_min']:.2f} to {r['seconds_step_max']:.2f}) | {r['seconds_decode']:.1f} | "
-          f"{r['own_mb']} | {r['planned_mb']} | {r['useful_gflop']:.0f} | {r['product_fraction']:.0%} |")
+          f"{r['own_mb']} | {r['planned_mb']} | {r['useful_gflop']:.0f} | {r['product_fraction']:.0%} | {r['library_fraction']:.0%} |")
 PY
