@@ -250,9 +250,10 @@ struct Meeting {
   uint16_t* weights;
 };
 
-// The products that are done beside the softening of a meeting, a step now and then, so that the
-// processor, which looks a few hundred instructions ahead, always finds some to do under the
-// exponentials: the logits of the next meeting, and the values mixed by the weights of the last.
+// The products that are done beside the softening of a meeting, a step now and then: the logits of
+// the next meeting, and the values mixed by the weights of the last. With AMX this takes an eighth
+// less time than one after the other; more does not overlap, as vectors of 512 bits multiply at
+// half their rate while tiles do.
 template <class Products>
 class Beside {
  public:
