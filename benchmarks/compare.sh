@@ -6,6 +6,7 @@
 #
 # REFERENCE  a clone of github.com/zlab-princeton/i1      PYTHON  an interpreter with torch and what the clone imports
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 reference=$(cd "${1:?usage: benchmarks/compare.sh REFERENCE PYTHON [ROUNDS]}" && pwd)
 python=${2:?usage: benchmarks/compare.sh REFERENCE PYTHON [ROUNDS]}
 rounds=${3:-3}

@@ -5,6 +5,7 @@
 #
 #   benchmarks/full_size.sh FOLDER [SIZE...]
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 mkdir -p "${1:?usage: benchmarks/full_size.sh FOLDER [SIZE...]}"
 folder=$(cd "$1" && pwd)
 shift

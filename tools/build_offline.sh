@@ -7,6 +7,7 @@
 # DEVICE   cuda (default where nvidia-smi answers) or cpu: also the device of the golden checks
 # LibTorch is the one of the installed Python package, or I1_LIBTORCH. CUDA needs nvcc.
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 parts=$(cd "${1:?usage: tools/build_offline.sh PARTS [DEVICE]}" && pwd)
 device=${2:-$(nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)}
 cd "$(dirname "$0")/.."

@@ -7,6 +7,7 @@
 # FOLDER/PACKAGE/ holds the unpacked files. Run again it does only what is missing. Every archive is checked: npm's
 # against the hash below, Debian's by apt against the signed list and, where the version is the one below, its hash too.
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 
 # kind  package  version  sha256  [paths to unpack; all if absent]
 packages() {

@@ -5,6 +5,7 @@
 #
 # Carry FOLDER there and run tools/build_offline.sh. Packages are only unpacked, never installed.
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 folder=${1:?usage: tools/offline_parts.sh FOLDER}
 mkdir -p "$folder"
 cd "$folder"

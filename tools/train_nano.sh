@@ -4,6 +4,7 @@
 #
 #   tools/train_nano.sh WORK [OPTIONS OF i1 train, such as --device cuda or num_steps=20000]
 set -euo pipefail
+[[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "$0")/.."
 work=${1:?usage: tools/train_nano.sh WORK [OPTIONS]}
 shift
