@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/commands.h"
+#include "apps/model_options.h"
 #include "apps/options.h"
 #include "i1/core/compute_dtype.h"
 #include "i1/core/config.h"
@@ -53,8 +54,7 @@ int run_evaluate(int argc, char** argv) {
       ->check(CLI::IsMember({"nano"}));
   app.add_option("--data-root", data_root, "folder that i1 data build nano wrote")->required();
   app.add_option("--output", output, "folder for scores.json, sheet.png and free.png")->required();
-  app.add_option("--model", request.model, "a bundled model's name, or a folder")
-      ->capture_default_str();
+  add_model_options(app, request);
   app.add_option("--num-captions", num_captions, "of each group")
       ->check(whole_number<int64_t>(1, 100'000))
       ->capture_default_str();
@@ -77,8 +77,7 @@ int run_evaluate(int argc, char** argv) {
   const at::Device device(machine.device);
   std::string why;
   const Precision precision = choose_precision(dtype, device, why);
-  const fs::path folder = find_bundle(request.model, program_folder());
-  const Pipeline pipeline(load_bundle(folder, device, precision), device, precision);
+  const Pipeline pipeline(load_model(request, device, precision), device, precision);
   const std::vector<TruthEntry> truth = read_truth(data_root / "truth_emoji");
   make_folder(output);
   const DrawFunction draw = [&](const std::vector<std::string>& prompts) {

@@ -6,13 +6,13 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/model_options.h"
 #include "apps/options.h"
 #include "i1/core/compute_dtype.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/memory.h"
 #include "i1/core/progress.h"
-#include "i1/net/store.h"
 #include "i1/pipeline.h"
 
 namespace i1 {
@@ -37,15 +37,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("PROMPT", options.prompts, "what to draw; several prompts make several pictures");
   app.add_option("--prompt-file", options.prompt_file,
                  "a file with a prompt a line; - reads standard input");
-  app.add_option("--model", request.model,
-                 "a bundled or downloaded model's name, its folder, or weights of a backbone: "
-                 ".pt, .npz, safetensors")
-      ->capture_default_str();
-  app.add_option("--text-encoder", request.text_encoder,
-                 "of a backbone alone: a T5Gemma folder; default: t5gemma-2b, where downloaded");
-  app.add_option("--vae", request.vae,
-                 "another autoencoder, or a downloaded one's name: FLUX.2, FLUX.1, Qwen-Image, "
-                 "TAEF2");
+  add_model_options(app, request);
   app.add_option("--size", options.size, "WIDTHxHEIGHT in pixels; default: the model's own");
   app.add_option("--num-images", options.num_images, "pictures a prompt")
       ->check(whole_number<int64_t>(1, kMaxPictures))
@@ -128,25 +120,6 @@ void fill_in(const CLI::App& app, const BundleConfig& config, Request& request) 
   if (is_open("--shift")) request.timestep_shift = config.timestep_shift;
 }
 
-// The path of what `i1 download` fetched under this name; other names stay.
-std::string find_part(const std::string& name) {
-  for (const ManifestItem& item : official_manifest()) {
-    if (item.name != name || fs::exists(name)) continue;
-    const std::string get_it = concat("i1 download ", name, " fetches it");
-    fs::path folder;
-    try {
-      folder = find_weights(name, program_folder());
-    } catch (const UserError& error) {
-      throw UserError(concat(error.what(), "; ", get_it));
-    }
-    const std::string missing = missing_file(item, folder);
-    check_user(missing.empty(), folder.string(), ": ", missing, " is not there, or not whole; ",
-               get_it);
-    return usable_path(item, folder);
-  }
-  return name;
-}
-
 fs::path file_for(const Options& options, const Request& request, bool is_in_folder) {
   if (!is_in_folder) return options.output;
   char name[64];
@@ -178,11 +151,7 @@ int run_generate(int argc, char** argv) {
   const at::Device device(options.machine.device);
   std::string why;
   const Precision precision = choose_precision(options.dtype, device, why);
-  const Request& asked = options.request;
-  const Pipeline pipeline(
-      load_model({find_part(asked.model), find_part(asked.text_encoder), find_part(asked.vae)},
-                 program_folder(), device, precision),
-      device, precision);
+  const Pipeline pipeline(load_model(options.request, device, precision), device, precision);
   fill_in(app, pipeline.config(), options.request);
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {

@@ -42,10 +42,17 @@ struct LogAxis {
   double operator()(double value) const {
     return begin + (end - begin) * std::log(value / first) / std::log(last / first);
   }
-  std::vector<double> ticks() const {  // 1, 2, 5, 10, 20, ...
+  std::vector<double> ticks() const {  // 1, 2, 5, 10, ...; closer where few of those lie between
+    std::vector<double> closer(90);
+    for (int i = 0; i < 90; ++i) closer[i] = (10 + i) / 10.0;
+    std::vector<double> values = ticks({1, 2, 5});
+    if (values.size() < 3) values = ticks({1, 2, 3, 4, 5, 6, 7, 8, 9});
+    return values.size() < 3 ? ticks(closer) : values;
+  }
+  std::vector<double> ticks(const std::vector<double>& digits) const {
     std::vector<double> values;
     for (double power = std::pow(10, std::floor(std::log10(first))); power <= last; power *= 10) {
-      for (const double digit : {1, 2, 5}) {
+      for (const double digit : digits) {
         if (power * digit >= first && power * digit <= last) values.push_back(power * digit);
       }
     }

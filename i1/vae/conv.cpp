@@ -6,6 +6,9 @@
 #include <ATen/ops/mkldnn_convolution.h>
 #include <ATen/ops/pad.h>
 
+#include "i1/kernels/conv3x3.h"
+#include "i1/kernels/linear.h"
+
 namespace i1 {
 namespace {
 
@@ -13,10 +16,22 @@ at::Tensor shaped(at::IntArrayRef shape) {
   return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
 }
 
+// A row of channels a pixel, by a matrix. weight: (out, in, 1, 1)
+at::Tensor mix_channels(const at::Tensor& x, const at::Tensor& weight,
+                        const std::optional<at::Tensor>& bias) {
+  const at::Tensor pixels = x.permute({0, 2, 3, 1}).contiguous();  // (B, H, W, in)
+  return linear(pixels, weight.flatten(1).contiguous(), bias).permute({0, 3, 1, 2});
+}
+
 // In float32 conv2d chooses between oneDNN and its own loops by batch size and number of threads,
-// and with them the last bits; here it is oneDNN for all.
+// and with them the last bits; here it is ours where it keeps the size, and oneDNN for the rest.
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight,
                     const std::optional<at::Tensor>& bias, int64_t stride, int64_t padding) {
+  const int64_t kernel = weight.size(2);
+  if (x.is_cpu() && x.scalar_type() == at::kFloat && stride == 1 && padding == kernel / 2) {
+    if (kernel == 1) return mix_channels(x, weight, bias);
+    if (kernel == 3) return conv3x3(x, weight, bias);
+  }
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::hasMKLDNN()) {
     // The weight's memory format alone must choose the kernel, for the same bits whatever that of x
     // is: a copy of x ensures it, which 3x3 kernels with channels last do without.

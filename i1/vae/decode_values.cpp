@@ -41,7 +41,7 @@ int64_t decode_values(const QwenImageAutoencoder& vae, const DecodeSize& size) {
     const Level level(size, i, 8);
     const int64_t width = vae.config.base_dim * factors[last - i];
     const int64_t input = vae.config.base_dim * factors[last - std::max(i - 1, 0)];
-    const int64_t at_work = (2 * input + 4 * width) * level.band_pixels;
+    const int64_t at_work = (3 * input + 4 * width) * level.band_pixels;
     const int64_t kept = size.band_rows == 0 ? 0 : (input / 4 + width) * level.pixels;
     most = std::max(most, kept + at_work);
   }
@@ -52,7 +52,7 @@ int64_t decode_values(const Taef2& vae, const DecodeSize& size) {
   const int64_t width = vae.decoder.conv_out.weight.size(1);
   const Level level(size, 3, 5);
   const int64_t kept = size.band_rows == 0 ? 0 : (width / 4 + 3) * level.pixels;
-  return kept + 6 * width * level.band_pixels;
+  return kept + 8 * width * level.band_pixels;
 }
 
 }  // namespace i1

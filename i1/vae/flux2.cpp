@@ -50,9 +50,15 @@ struct Pass {
     at::Tensor y =
         conv(block.conv1, silu_of_norm(block.norm1, x, name + ".norm1"), name + ".conv1");
     y = conv(block.conv2, silu_of_norm(block.norm2, y, name + ".norm2"), name + ".conv2");
-    y = y + (block.conv_shortcut ? conv(*block.conv_shortcut, x, name + ".conv_shortcut") : x);
+    y = sum(std::move(y),
+            block.conv_shortcut ? conv(*block.conv_shortcut, x, name + ".conv_shortcut") : x);
     observe(observer, name, y);
     return y;
+  }
+
+  // In y's place, unless an observer has it.
+  at::Tensor sum(at::Tensor y, const at::Tensor& x) const {
+    return observer == nullptr ? y.add_(x) : y + x;
   }
 
   at::Tensor attention(const MidAttention& layer, const at::Tensor& x,
@@ -147,7 +153,7 @@ Moments encode(const Autoencoder& vae, const at::Tensor& images, const Observer*
   for (size_t level = 0; level < net.down_blocks.size(); ++level) {
     const EncoderLevel& down = net.down_blocks[level];
     const std::string name = "encoder.down_blocks." + std::to_string(level);
-    x = pass.resnets(down.resnets, x, name);
+    x = pass.resnets(down.resnets, std::move(x), name);
     if (!down.downsample) continue;
     x = apply_halving(*down.downsample, x);
     observe(observer, name + ".downsamplers.0", x);  // (B, C, H/2, W/2), ...
@@ -175,7 +181,7 @@ at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents, const O
   for (size_t level = 0; level < net.up_blocks.size(); ++level) {
     const DecoderLevel& up = net.up_blocks[level];
     const std::string name = "decoder.up_blocks." + std::to_string(level);
-    x = pass.resnets(up.resnets, x, name);
+    x = pass.resnets(up.resnets, std::move(x), name);
     if (!up.upsample) continue;
     x = at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)});
     x = pass.conv(*up.upsample, x, name + ".upsamplers.0");  // (B, C, 2h, 2w), ...

@@ -12,6 +12,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
+#include "i1/core/memory.h"
 #include "i1/kernels/map_norm.h"
 #include "i1/vae/bands.h"
 #include "i1/vae/flux2.h"
@@ -52,6 +53,7 @@ class BandDecoder {
         enlarge.clear();
       }
       if (level.upsample) enlarge = {enlargement(*level.upsample)};
+      return_free_memory();  // the next level's maps are too large for where this one's lay
     }
     const MapNorm norm = norm_of(sums_, vae_.decoder.conv_norm_out);
     return run_in_bands({conv_layer(norm, vae_.decoder.conv_out)}, x, band_rows_);
