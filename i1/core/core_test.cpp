@@ -122,6 +122,22 @@ TEST(Files, AFileIsWholeOrAbsent) {
       << "a temporary file is left";
 }
 
+TEST(Files, PiecesOfAnySizeBecomeTheBytesInOrder) {
+  const fs::path path = fresh_folder("pieces_test") / "a";
+  std::string expected;
+  AtomicFile file(path);
+  for (const size_t size : {0, 1, 5'000'000, 3, (2 << 20) - 4, 2 << 20, 1, 4'000'000}) {
+    const std::string piece(size, static_cast<char>('a' + expected.size() % 23));
+    file.write(piece.data(), piece.size());
+    expected += piece;
+  }
+  file.write_at(1, "xyz", 3);
+  expected.replace(1, 3, "xyz");
+  file.write("end", 3);
+  file.commit();
+  EXPECT_TRUE(read_file(path) == expected + "end");
+}
+
 TEST(Files, AFullDiskLeavesNothingBehind) {
   const fs::path folder = fresh_folder("full_disk_test");
   // A limit on the size of files fails as a full disk does: write() returns short, then an error.

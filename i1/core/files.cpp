@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -124,7 +125,7 @@ void AtomicFile::check(bool ok, const char* what) const {
   if (!ok) throw_system_error(path_, what, errno);
 }
 
-void AtomicFile::write(const void* data, size_t size) {
+void AtomicFile::write_now(const char* data, size_t size) {
   try {
     write_all(fd_, data, size);
   } catch (const Failure& failure) {
@@ -132,13 +133,35 @@ void AtomicFile::write(const void* data, size_t size) {
   }
 }
 
+// Whole blocks that begin at multiples of their size: where the system can, it keeps each as one
+// huge page, and whoever maps the file next reads those.
+void AtomicFile::write(const void* data, size_t size) {
+  constexpr size_t kBlock = 2 << 20;
+  const char* next = static_cast<const char*>(data);
+  while (size > 0) {
+    const bool is_whole = block_.empty() && size >= kBlock;
+    const size_t count = is_whole ? size / kBlock * kBlock : std::min(size, kBlock - block_.size());
+    is_whole ? write_now(next, count) : void(block_.append(next, count));
+    if (block_.size() == kBlock) flush();
+    next += count;
+    size -= count;
+  }
+}
+
+void AtomicFile::flush() {
+  write_now(block_.data(), block_.size());
+  block_.clear();
+}
+
 void AtomicFile::write_at(uint64_t offset, const void* data, size_t size) {
+  flush();
   const ssize_t written = ::pwrite(fd_, data, size, static_cast<off_t>(offset));
   check(written == static_cast<ssize_t>(size), "cannot write");
 }
 
 void AtomicFile::commit() {
   check_lost_pages();
+  flush();
   check(::fchmod(fd_, 0644) == 0 && ::fsync(fd_) == 0, "cannot write");
   check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot rename");
   ::close(fd_);

@@ -57,15 +57,18 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   int fd() const { return fd_; }
-  void write(const void* data, size_t size);                      ///< appends, unbuffered
+  void write(const void* data, size_t size);                      ///< appends, in blocks of 2 MB
   void write_at(uint64_t offset, const void* data, size_t size);  ///< overwrites
   void commit();
 
  private:
   void check(bool ok, const char* what) const;
+  void write_now(const char* data, size_t size);
+  void flush();
 
   std::filesystem::path path_;
   std::string temporary_;
+  std::string block_;  // the last bytes of the file, not yet written
   int fd_ = -1;
 };
 

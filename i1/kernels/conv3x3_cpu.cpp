@@ -180,8 +180,8 @@ void kernels::conv3x3_pack(const Conv3x3Weights& op, int64_t begin, int64_t end)
     for (int64_t c = 0; c < op.in; ++c) {
       const auto weight = [&](int64_t i, int64_t j) -> double {
         if (o >= op.out) return 0;
-        return op.weight[o * op.strides[0] + c * op.strides[1] + i * op.strides[2] +
-                         j * op.strides[3]];
+        return op
+            .weight[o * op.strides[0] + c * op.strides[1] + i * op.strides[2] + j * op.strides[3]];
       };
       double columns[3][4], rows[4][4];
       for (int64_t j = 0; j < 3; ++j)

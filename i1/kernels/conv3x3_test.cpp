@@ -61,8 +61,7 @@ TEST(Conv3x3, TakesAnyMemoryFormatAndNoBias) {
 
 TEST(Conv3x3, NeitherTheBatchNorThreadsMoveABit) {
   const Case c = random_case(3, 24, 40, 21, 26);
-  expect_independent_of_threads(
-      [&] { return std::vector{conv3x3(c.x, c.weight, c.bias)}; });
+  expect_independent_of_threads([&] { return std::vector{conv3x3(c.x, c.weight, c.bias)}; });
   const at::Tensor all = conv3x3(c.x, c.weight, c.bias);
   for (int64_t b = 0; b < 3; ++b)
     EXPECT_TRUE(at::equal(conv3x3(c.x.narrow(0, b, 1), c.weight, c.bias), all.narrow(0, b, 1)));
