@@ -11,9 +11,13 @@ train straight >/dev/null 2>&1
 # not the function: its process would be a shell, and killing that leaves the program running
 "$i1" train tiny "${options[@]}" --output "$scratch/killed" checkpoint_every=1 >/dev/null 2>&1 &
 pid=$!
-for _ in $(seq 600); do
-  [[ -d $scratch/killed/tiny/checkpoint-000000037 ]] && break
-  sleep 0.1
+newest_step() {
+  find "$scratch/killed/tiny" -name 'checkpoint-?????????' 2>/dev/null | sort | tail -n 1 | sed 's/.*-0*//' || true
+}
+for _ in $(seq 3000); do  # older ones are removed: the one of step 37 may not be seen
+  step=$(newest_step)
+  (( ${step:-0} >= 37 )) && break
+  sleep 0.02
 done
 kill -9 $pid
 wait $pid 2>/dev/null || true

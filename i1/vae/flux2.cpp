@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "i1/core/memory.h"
 #include "i1/kernels/linear.h"
 #include "i1/kernels/map_norm.h"
 
@@ -185,6 +186,7 @@ at::Tensor decode(const Autoencoder& vae, const at::Tensor& raw_latents, const O
     if (!up.upsample) continue;
     x = at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)});
     x = pass.conv(*up.upsample, x, name + ".upsamplers.0");  // (B, C, 2h, 2w), ...
+    return_free_memory();  // the next level's maps are too large for where this one's lay
   }
   x = pass.silu_of_norm(net.conv_norm_out, x, "decoder.conv_norm_out");
   return pass.conv(net.conv_out, x, "decoder.conv_out");  // (B, 3, 8h, 8w)
