@@ -1,15 +1,22 @@
 // i1 data build, verify: from raw pictures and captions to training shards, and what shards hold.
 #include <CLI/CLI.hpp>
+#include <array>
+#include <charconv>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "i1/data/build.h"
+#include "i1/data/caption_rows.h"
 #include "i1/data/example.h"
+#include "i1/data/nano_sheet.h"
 #include "i1/data/record_builder.h"
+#include "i1/data/tar_set.h"
 #include "i1/data/verify.h"
 
 namespace i1 {
@@ -38,41 +45,49 @@ void add_nano_options(CLI::App& app, NanoBuild& options, MachineOptions& machine
   add_threads_option(app, machine);
 }
 
-struct FolderBuild {
+constexpr int64_t kPicturesPerShard = 4096;
+constexpr int kSheetColumns = 10;
+
+// A folder of pictures, or tar files of pictures and captions.
+struct PictureBuild {
   fs::path pictures, captions, output;
   std::vector<std::string> columns;
+  std::string background;
   RecordBuildOptions options;
   std::vector<int64_t> shards;
-  int64_t count = -1;
+  int64_t count = -1, num_shards = 0;
 };
 
-void add_folder_options(CLI::App& app, FolderBuild& build, MachineOptions& machine) {
+void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& machine) {
   RecordBuildOptions& options = build.options;
-  app.add_option("--pictures", build.pictures, "folder of pictures, read recursively")->required();
   app.add_option("--captions", build.captions,
-                 "JSON list of {\"key\": FILE NAME WITHOUT EXTENSION, COLUMN: CAPTION, ...}")
-      ->required();
-  app.add_option("--columns", build.columns, "caption columns; a picture without one is skipped")
-      ->required()
+                 "table of captions by \"key\" (the picture's name without extension) or "
+                 "\"file_name\": .json, .jsonl, .csv or .tsv; default: those beside the pictures");
+  app.add_option("--columns", build.columns,
+                 "caption columns; a picture without one is skipped; default: all that hold text")
       ->delimiter(',');
   app.add_option("--output", build.output, "folder of the data set")->required();
   app.add_option("--size", options.image_size, "side of the pictures in pixels")
       ->check(whole_number(1, 16384))
       ->capture_default_str();
-  app.add_option("--num-shards", options.num_shards, "files of the whole set")
-      ->check(whole_number<int64_t>(1, 100'000))
-      ->capture_default_str();
+  app.add_option("--num-shards", build.num_shards,
+                 "files of the whole set; default: one for 4,096 pictures")
+      ->check(whole_number<int64_t>(1, 100'000));
   app.add_option("--shards", build.shards,
                  "write only shards BEGIN,END (END not included): one part of a parallel run; the "
                  "last to finish writes dataset_info.json")
       ->delimiter(',')
       ->check(whole_number<int64_t>(0))
+      ->needs("--num-shards")
       ->expected(2);
   app.add_flag("--skip-small", options.filter_shorter_edge,
                "leave out pictures whose shorter edge is below --size");
   app.add_option("--shape-metadata", options.shape_metadata,
                  "JSON lines {image_name, short_edge}: --skip-small without opening every picture")
       ->needs("--skip-small");
+  app.add_option("--background", build.background,
+                 "RRGGBB: the colour under what is transparent; default: alpha is dropped, as the "
+                 "reference does, which shows whatever colour the file hides, often black");
   app.add_option("--count", build.count, "a random sample of this many pictures")
       ->check(whole_number<int64_t>(0));
   app.add_option("--seed", options.seed, "of the sample")
@@ -87,24 +102,72 @@ bool has_all_shards(const fs::path& folder, int64_t num_shards) {
   return true;
 }
 
-void run_folder_build(FolderBuild& build) {
+std::optional<std::array<uint8_t, 3>> parse_colour(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  uint32_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, value, 16);
+  check_user(text.size() == 6 && read.ec == std::errc() && read.ptr == end, "--background ", text,
+             ": expected RRGGBB in hexadecimal digits, ffffff for white");
+  return std::array{static_cast<uint8_t>(value >> 16), static_cast<uint8_t>(value >> 8),
+                    static_cast<uint8_t>(value)};
+}
+
+TarSet read_pictures(const PictureBuild& build, bool is_of_tars) {
+  if (is_of_tars) return list_tars(find_tars(build.pictures));
+  TarSet found;
+  found.pictures = list_folder(build.pictures);
+  return found;
+}
+
+CaptionTable read_captions(PictureBuild& build, const TarSet& found, bool is_of_tars) {
+  const bool is_table = !build.captions.empty();
+  const fs::path& where = is_table ? build.captions : build.pictures;
+  const std::vector<TableRow> rows = is_table     ? read_caption_rows(build.captions)
+                                     : is_of_tars ? found.captions
+                                                  : captions_beside(found.pictures);
+  if (build.columns.empty()) build.columns = text_columns(rows);
+  check_user(
+      !build.columns.empty(), where.string(), ": no column that holds text alone; ",
+      is_of_tars && !is_table ? "expected members .txt or .json" : "name some with --columns");
+  return {rows, build.columns, where.string()};
+}
+
+void run_picture_build(PictureBuild& build, bool is_of_tars) {
   if (!build.shards.empty()) build.options.shards = Span{build.shards[0], build.shards[1]};
   if (build.count >= 0) build.options.target_count = build.count;
-  const CaptionTable captions(read_json_table(build.captions), build.columns,
-                              build.captions.string());
+  build.options.background = parse_colour(build.background);
+  TarSet found = read_pictures(build, is_of_tars);
+  const auto num_pictures = static_cast<int64_t>(found.pictures.size());
+  build.options.num_shards = build.num_shards > 0
+                                 ? build.num_shards
+                                 : (num_pictures + kPicturesPerShard - 1) / kPicturesPerShard;
+  const CaptionTable captions = read_captions(build, found, is_of_tars);
   const RecordBuildReport report =
-      build_records(list_folder(build.pictures), captions, build.options, build.output);
+      build_records(std::move(found.pictures), captions, build.options, build.output);
   const ShardReport total = report.total();
   std::printf("%s: %ld pictures in %zu shards\n", build.output.c_str(), total.written,
               report.shards.size());
-  for (const auto& [count, reason] :
-       {std::pair{report.skipped_without_metadata, "not in the shape metadata"},
-        {total.missing, "without a caption"},
-        {total.filtered, "too small"},
-        {total.decode_errors, "not decoded"}})
-    if (count > 0) std::printf("    left out %7ld  %s\n", count, reason);
+  for (const auto& [count, reason, first] :
+       {std::tuple{report.skipped_without_metadata, "not in the shape metadata", std::string()},
+        {total.missing, "without a caption", total.first_missing},
+        {total.filtered, "too small", total.first_filtered},
+        {total.decode_errors, "not decoded", total.first_decode_error}}) {
+    if (count == 0) continue;
+    std::printf("    left out %7ld  %s%s%s\n", count, reason,
+                first.empty() ? "" : ", the first: ", first.c_str());
+  }
   check_user(total.written > 0 || build.count == 0 || !build.shards.empty(),
-             build.pictures.string(), ": no picture of this folder could be used");
+             build.pictures.string(), ": no picture of it could be used");
+  if (found.num_unclear > 0) {
+    std::printf("    left out %7ld  with two points in their name, the first: %s\n",
+                found.num_unclear, found.first_unclear.c_str());
+  }
+  if (!report.sheet.empty() && build.shards.empty()) {
+    write_png(build.output / "sheet.png", make_sheet(report.sheet, kSheetColumns));
+    std::printf("%s: %zu of them to look at\n", (build.output / "sheet.png").c_str(),
+                report.sheet.size());
+  }
   if (has_all_shards(build.output, build.options.num_shards))
     complete_dataset(build.output, build.options.image_size, DatasetInfo().description);
 }
@@ -138,10 +201,17 @@ int run_data(int argc, char** argv) {
   NanoBuild nano_options;
   CLI::App& nano = *build.add_subcommand("nano", "the six sets of the bundled model");
   add_nano_options(nano, nano_options, machine);
-  FolderBuild folder_options;
-  CLI::App& folder =
-      *build.add_subcommand("folder", "a folder of pictures and a table of captions");
-  add_folder_options(folder, folder_options, machine);
+  PictureBuild pictures;
+  CLI::App& folder = *build.add_subcommand(
+      "folder", "a folder of pictures; captions from a table, or cat.txt beside cat.jpg");
+  folder.add_option("--pictures", pictures.pictures, "folder of pictures, read recursively")
+      ->required();
+  add_picture_options(folder, pictures, machine);
+  CLI::App& tars = *build.add_subcommand(
+      "webdataset", "tar files whose members 1.jpg, 1.txt, 1.json belong together");
+  tars.add_option("--pictures", pictures.pictures, "a tar file, or a folder of .tar files")
+      ->required();
+  add_picture_options(tars, pictures, machine);
   std::vector<fs::path> sets;
   CLI::App& verify = *app.add_subcommand(
       "verify",
@@ -153,8 +223,8 @@ int run_data(int argc, char** argv) {
   bool is_good = true;
   if (nano.parsed()) {
     for (const BuildReport& report : build_nano(nano_options)) print(report);
-  } else if (folder.parsed()) {
-    run_folder_build(folder_options);
+  } else if (folder.parsed() || tars.parsed()) {
+    run_picture_build(pictures, tars.parsed());
   } else {
     for (const fs::path& set : sets) is_good = print(set, verify_records(set)) && is_good;
   }

@@ -4,6 +4,7 @@
 #include "i1/core/digest.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
+#include "i1/data/caption_rows.h"
 #include "i1/data/example.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/yfcc.h"
@@ -128,7 +129,7 @@ std::vector<SourcePicture> table_pictures(const DataGolden& golden, const json& 
   std::vector<SourcePicture> pictures;
   for (const json& row : rows) {
     const TableRow whole = filled(golden, row);
-    pictures.push_back({table_key(whole, golden.path.string()), {}, table_picture(whole)});
+    pictures.push_back({table_key(whole, golden.path.string()), {}, table_picture(whole), {}});
   }
   return pictures;
 }
@@ -148,10 +149,11 @@ void check_folder_cases(const DataGolden& golden) {
     }
     const auto columns = item.at("caption_columns").get<std::vector<std::string>>();
     const fs::path captions = golden.beside("captions.json");
-    check_build(golden, item,
-                {[&] { return list_folder(root); },
-                 [&] { return CaptionTable(read_json_table(captions), columns, "captions.json"); },
-                 folder_options(golden, item)});
+    check_build(
+        golden, item,
+        {[&] { return list_folder(root); },
+         [&] { return CaptionTable(read_caption_rows(captions), columns, "captions.json"); },
+         folder_options(golden, item)});
   }
 }
 

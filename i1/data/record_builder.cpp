@@ -7,6 +7,7 @@
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/interrupt.h"
+#include "i1/core/progress.h"
 #include "i1/core/random.h"
 #include "i1/data/example.h"
 #include "i1/data/transform.h"
@@ -17,13 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kPicturesAtOnce = 64;
+constexpr int64_t kPicturesAtOnce = 64, kSheetPictures = 60;
 
 enum class Fate { kWritten, kMissing, kDecodeError, kFiltered };
 
 struct Made {
   Fate fate = Fate::kMissing;
   Example example;
+  std::string problem = {};
 };
 
 std::span<const std::byte> bytes_of(const std::string& text) {
@@ -35,63 +37,112 @@ int shorter_edge(const std::string& bytes, const std::string& where) {
   return std::min(size.width, size.height);
 }
 
+Image decode(const std::string& bytes, const std::string& where,
+             const RecordBuildOptions& options) {
+  if (!options.background) return decode_image(bytes_of(bytes), where);
+  const auto [red, green, blue] = *options.background;
+  return composite(decode_image(bytes_of(bytes), where, {.keep_alpha = true}), red, green, blue);
+}
+
 // The order of the checks decides what a picture with several faults is counted as.
 Made make_example(const SourcePicture& picture, const CaptionTable& captions,
                   const RecordBuildOptions& options) {
   auto texts = captions.find(picture.key);
-  if (!texts) return {Fate::kMissing, {}};
+  if (!texts) return {Fate::kMissing, {}, picture.key};
   const int size = options.image_size;
   try {
     const std::string bytes = read_source(picture);
     if (options.filter_shorter_edge && shorter_edge(bytes, picture.key) < size)
-      return {Fate::kFiltered, {}};
-    const Image image = resize_and_crop(decode_image(bytes_of(bytes), picture.key), size);
+      return {Fate::kFiltered, {}, picture.key};
+    const Image image = resize_and_crop(decode(bytes, picture.key, options), size);
     return {Fate::kWritten, {encode_png(image), size, size, 3, std::move(*texts), picture.key}};
-  } catch (const UserError&) {
-    return {Fate::kDecodeError, {}};
+  } catch (const UserError& error) {
+    return {Fate::kDecodeError, {}, error.what()};
   }
 }
 
-void count(ShardReport& report, Fate fate) {
-  switch (fate) {
+void count(ShardReport& report, const Made& made) {
+  const auto add = [&](int64_t& number, std::string& first) {
+    if (number++ == 0) first = made.problem;
+  };
+  switch (made.fate) {
     case Fate::kWritten:
       ++report.written;
       break;
     case Fate::kMissing:
-      ++report.missing;
+      add(report.missing, report.first_missing);
       break;
     case Fate::kDecodeError:
-      ++report.decode_errors;
+      add(report.decode_errors, report.first_decode_error);
       break;
     case Fate::kFiltered:
-      ++report.filtered;
+      add(report.filtered, report.first_filtered);
       break;
   }
 }
 
-ShardReport write_shard(const std::vector<SourcePicture>& pictures, Span range,
-                        const CaptionTable& captions, const RecordBuildOptions& options,
-                        const fs::path& path) {
-  ShardReport report{path.filename().string()};
-  ShardWriter writer(path);
-  for (int64_t begin = range.begin; begin < range.end; begin += kPicturesAtOnce) {
-    const int64_t end = std::min(begin + kPicturesAtOnce, range.end);
-    std::vector<Made> made(static_cast<size_t>(end - begin));
-    at::parallel_for(begin, end, 1, [&](int64_t first, int64_t last) {
+// Pictures of a data set on their way into shards.
+class RecordWriter {
+ public:
+  RecordWriter(const std::vector<SourcePicture>& pictures, const CaptionTable& captions,
+               const RecordBuildOptions& options, int64_t num_pictures)
+      : pictures_(pictures),
+        captions_(captions),
+        options_(options),
+        num_pictures_(num_pictures),
+        progress_("pictures", num_pictures, "pictures") {}
+
+  ShardReport write_shard(Span range, const fs::path& path) {
+    ShardReport report{path.filename().string()};
+    ShardWriter writer(path);
+    for (int64_t begin = range.begin; begin < range.end; begin += kPicturesAtOnce) {
+      const Span block{begin, std::min(begin + kPicturesAtOnce, range.end)};
+      for (const Made& one : make(block)) {
+        ++num_done_;
+        count(report, one);
+        if (one.fate != Fate::kWritten) continue;
+        writer.write(one.example);
+        show(one.example);
+      }
+      progress_.update(num_done_);
+    }
+    writer.close();
+    return report;
+  }
+
+  std::vector<std::pair<Image, std::string>> take_sheet() { return std::move(sheet_); }
+
+ private:
+  std::vector<Made> make(Span block) const {
+    std::vector<Made> made(static_cast<size_t>(block.size()));
+    at::parallel_for(block.begin, block.end, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         check_interrupt();
-        made[static_cast<size_t>(i - begin)] =
-            make_example(pictures[static_cast<size_t>(i)], captions, options);
+        made[static_cast<size_t>(i - block.begin)] =
+            make_example(pictures_[static_cast<size_t>(i)], captions_, options_);
       }
     });
-    for (const Made& one : made) {
-      count(report, one.fate);
-      if (one.fate == Fate::kWritten) writer.write(one.example);
-    }
+    return made;
   }
-  writer.close();
-  return report;
-}
+
+  // Evenly over the pictures written in this run, of several captions each in its turn.
+  void show(const Example& example) {
+    const auto num_shown = static_cast<int64_t>(sheet_.size());
+    if (num_shown >= kSheetPictures || num_done_ * kSheetPictures < num_shown * num_pictures_)
+      return;
+    const auto& captions = example.captions;
+    sheet_.emplace_back(decode_image(bytes_of(example.png), example.image_name),
+                        captions.empty() ? "" : captions[sheet_.size() % captions.size()]);
+  }
+
+  const std::vector<SourcePicture>& pictures_;
+  const CaptionTable& captions_;
+  const RecordBuildOptions& options_;
+  const int64_t num_pictures_;
+  Progress progress_;
+  int64_t num_done_ = 0;
+  std::vector<std::pair<Image, std::string>> sheet_;
+};
 
 // A uniform sample in random order: the first `count` places of a shuffle.
 std::vector<SourcePicture> sample(std::vector<SourcePicture> pictures, int64_t count,
@@ -134,6 +185,12 @@ ShardReport RecordBuildReport::total() const {
     sum.missing += shard.missing;
     sum.decode_errors += shard.decode_errors;
     sum.filtered += shard.filtered;
+    const auto keep_first = [](std::string& first, const std::string& later) {
+      if (first.empty()) first = later;
+    };
+    keep_first(sum.first_missing, shard.first_missing);
+    keep_first(sum.first_decode_error, shard.first_decode_error);
+    keep_first(sum.first_filtered, shard.first_filtered);
   }
   return sum;
 }
@@ -172,11 +229,17 @@ RecordBuildReport build_records(std::vector<SourcePicture> pictures, const Capti
   RecordBuildReport report;
   pictures = select_pictures(std::move(pictures), options, report);
   make_folder(output);
+  const auto range_of = [&](int64_t shard) {
+    return even_part(static_cast<int64_t>(pictures.size()), shard, options.num_shards);
+  };
+  const int64_t num_pictures =
+      shards.size() == 0 ? 0 : range_of(shards.end - 1).end - range_of(shards.begin).begin;
+  RecordWriter writer(pictures, captions, options, num_pictures);
   for (int64_t shard = shards.begin; shard < shards.end; ++shard) {
-    const Span range = even_part(static_cast<int64_t>(pictures.size()), shard, options.num_shards);
-    report.shards.push_back(write_shard(pictures, range, captions, options,
-                                        output / shard_name(shard, options.num_shards)));
+    report.shards.push_back(
+        writer.write_shard(range_of(shard), output / shard_name(shard, options.num_shards)));
   }
+  report.sheet = writer.take_sheet();
   return report;
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "i1/core/error.h"
+#include "i1/data/caption_rows.h"
 #include "i1/data/record_stream.h"
 #include "i1/data/test_records.h"
 #include "i1/data/verify.h"
@@ -113,10 +114,10 @@ TEST(Sources, AnUnknownColumnNamesTheNearest) {
 }
 
 TEST(Sources, DamagedTablesAndMetadataAreNamed) {
-  const fs::path file = fresh_folder("tables") / "table";
+  const fs::path file = fresh_folder("tables") / "table.json";
   for (const char* text : {"", "{}", "[", "5"}) {
     put(file, text);
-    EXPECT_THROW(read_json_table(file), UserError) << text;
+    EXPECT_THROW(read_caption_rows(file), UserError) << text;
   }
   for (const char* text : {"{\"image_name\": \"a\"}", "{\"short_edge\": 5}", "junk",
                            "{\"image_name\": \"a\", \"short_edge\": \"wide\"}"}) {
@@ -218,6 +219,42 @@ TEST(Verify, NamesWhatIsWrong) {
       << report.metadata_fault;
   fs::remove(folder / shard_name(0, 2));
   EXPECT_THROW(verify_records(folder), UserError);
+}
+
+TEST(RecordBuilder, ABackgroundLiesUnderWhatIsTransparent) {
+  const fs::path root = fresh_folder("background");
+  Image glass = make_image(16, 16, 4);
+  for (size_t i = 0; i < glass.pixels.size(); i += 4) glass.pixels[i] = 100;  // red, alpha 0
+  put(root / "pictures/0.png", encode_png(glass));
+  RecordBuildOptions options = small_options();
+  options.num_shards = 1;
+  const auto first_pixel = [&] {
+    const auto report =
+        build_records(list_folder(root / "pictures"), captions(), options, root / "set");
+    const Image& image = report.sheet.at(0).first;
+    return std::vector<int>(image.pixels.begin(), image.pixels.begin() + 3);
+  };
+  EXPECT_EQ(first_pixel(), (std::vector{100, 0, 0}));
+  options.background = {255, 254, 253};
+  EXPECT_EQ(first_pixel(), (std::vector{255, 254, 253}));
+}
+
+TEST(RecordBuilder, TheSheetShowsPicturesFromEveryPartAndReasonsNameTheFirst) {
+  const fs::path root = fresh_folder("sheet_of_many");
+  std::vector<TableRow> rows;
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = std::to_string(1000 + i);
+    put(root / "pictures" / (key + ".png"), i == 70 ? "no picture" : encode_png(flat_picture(i)));
+    if (i != 90) rows.push_back({{"key", key}, {"one", "caption " + key}});
+  }
+  const auto report = build_records(list_folder(root / "pictures"), {rows, {"one"}, "test"},
+                                    small_options(), root / "set");
+  EXPECT_GE(report.sheet.size(), 50);
+  EXPECT_LE(report.sheet.size(), 60);
+  EXPECT_EQ(report.sheet.front().second, "caption 1000");
+  EXPECT_GE(report.sheet.back().second, "caption 1180");
+  EXPECT_NE(report.total().first_decode_error.find("1070"), std::string::npos);
+  EXPECT_EQ(report.total().first_missing, "1090");
 }
 
 }  // namespace

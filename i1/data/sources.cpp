@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <fstream>
 #include <set>
 
 #include "i1/core/error.h"
@@ -63,9 +64,19 @@ std::optional<int64_t> whole_number(const json& cell) {
   return value;
 }
 
+std::string read_part(const fs::path& path, Span part) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(static_cast<size_t>(part.size()), '\0');
+  file.seekg(part.begin);
+  file.read(bytes.data(), part.size());
+  check_user(file.good(), path.string(), ": cannot be read at byte ", part.begin);
+  return bytes;
+}
+
 }  // namespace
 
 std::string read_source(const SourcePicture& picture) {
+  if (picture.part) return read_part(picture.path, *picture.part);
   if (!picture.path.empty()) return read_file(picture.path);
   check_user(picture.bytes.has_value(), picture.key, ": the row has no picture");
   return *picture.bytes;
@@ -85,7 +96,7 @@ std::vector<SourcePicture> list_folder(const fs::path& root) {
     std::string key = path.stem().string();
     if (path.string().find(kPlaces) != std::string::npos)
       key = path.parent_path().filename().string() + "_" + key;
-    pictures.push_back({std::move(key), path, std::nullopt});
+    pictures.push_back({std::move(key), path, std::nullopt, std::nullopt});
   }
   return pictures;
 }
@@ -146,13 +157,6 @@ std::optional<std::vector<std::string>> CaptionTable::find(const std::string& ke
     captions.push_back(*caption);
   }
   return captions;
-}
-
-std::vector<TableRow> read_json_table(const fs::path& path) {
-  json table = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  check_user(table.is_array() && !table.empty(), path.string(),
-             ": expected a JSON list of rows; empty, damaged, or not UTF-8");
-  return {std::make_move_iterator(table.begin()), std::make_move_iterator(table.end())};
 }
 
 std::unordered_map<std::string, int64_t> read_shape_metadata(const fs::path& path) {

@@ -12,13 +12,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "i1/data/split.h"
+
 namespace i1 {
 
-/// A raw picture: a file, or bytes from a table.
+/// A raw picture: a file, a part of one, or bytes from a table.
 struct SourcePicture {
   std::string key;
   std::filesystem::path path;        ///< of a file; empty = see `bytes`
   std::optional<std::string> bytes;  ///< of a table; nothing = its row has no picture
+  std::optional<Span> part;          ///< the bytes of the file that are it; nothing = all
 };
 
 /// The encoded picture. Throws UserError where there is none or the file cannot be read.
@@ -62,9 +65,6 @@ class CaptionTable {
   size_t num_columns_;
   std::unordered_map<std::string, std::vector<std::optional<std::string>>> captions_;
 };
-
-/// A JSON file that holds a list of rows. Throws UserError where it does not.
-std::vector<TableRow> read_json_table(const std::filesystem::path& path);
 
 /// Shorter edges by key, from JSON lines {image_name, short_edge}: blank lines are ignored, the
 /// last entry of a key wins, other fields are ignored. Throws UserError (file, line) where one of
