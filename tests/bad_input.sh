@@ -136,6 +136,12 @@ for captions in '' 'words'; do
 done
 expect 'no column "c"; nearest: "d"' "${folder[@]}" <(echo '[{"key": "nano", "d": "x"}]')
 expect 'no picture in this folder' data build folder --pictures recipes --columns c --output "$scratch/set" --captions <(echo '[{"key": "a", "c": "x"}]')
+expect 'no picture has a text file beside it' data build folder --pictures docs --output "$scratch/set"
+expect 'expected RRGGBB' "${folder[@]}" <(echo '[{"key": "nano", "c": "x"}]') --background white
+expect 'no such file or folder' data build webdataset --pictures "$scratch/nothing" --output "$scratch/set"
+expect 'no .tar file' data build webdataset --pictures docs --output "$scratch/set"
+expect 'no tar, compressed, damaged or cut off' data build webdataset --pictures docs/nano.png --output "$scratch/set"
+[[ ! -e $scratch/set ]] || fail "data build left a folder behind"
 expect 'no such folder' data verify "$scratch/nothing"
 expect 'no such folder' data cache --data-root "$scratch" --sets nothing --tokenizer "$scratch/root/tokenizer" --output "$scratch/caches"
 shard=dataset-train.tfrecord-00000-of-00001

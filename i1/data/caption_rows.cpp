@@ -86,8 +86,8 @@ class FieldReader {
 
   std::string field() {
     if (at_ < text_.size() && text_[at_] == '"') return quoted_field();
-    const size_t end = std::min(text_.find_first_of(std::string{separator_, '\r', '\n'}, at_),
-                                text_.size());
+    const size_t end =
+        std::min(text_.find_first_of(std::string{separator_, '\r', '\n'}, at_), text_.size());
     std::string value = text_.substr(at_, end - at_);
     at_ = end;
     return value;
@@ -102,8 +102,8 @@ class FieldReader {
       if (text_[at_] == '\n') ++line_;
       value += text_[at_];
     }
-    const bool is_end = at_ == text_.size() || text_[at_] == separator_ || text_[at_] == '\n' ||
-                        text_[at_] == '\r';
+    const bool is_end =
+        at_ == text_.size() || text_[at_] == separator_ || text_[at_] == '\n' || text_[at_] == '\r';
     check_user(is_end, where(), ": text after a closing quote; quotes within are doubled");
     return value;
   }
@@ -139,11 +139,10 @@ std::string name_without_extension(const json& file_name) {
 
 std::vector<TableRow> read_caption_rows(const fs::path& path) {
   const std::string ending = path.extension().string();
-  check_user(ending == ".json" || ending == ".jsonl" || ending == ".csv" || ending == ".tsv",
-             path.string(), ": captions are read from .json, .jsonl, .csv and .tsv files");
-  std::vector<TableRow> rows = ending == ".json"    ? rows_of_json(path)
-                               : ending == ".jsonl" ? rows_of_lines(path)
-                                                    : rows_of_fields(path, ending == ".csv" ? ',' : '\t');
+  std::vector<TableRow> rows = ending == ".jsonl" ? rows_of_lines(path)
+                               : ending == ".csv" ? rows_of_fields(path, ',')
+                               : ending == ".tsv" ? rows_of_fields(path, '\t')
+                                                  : rows_of_json(path);
   check_user(!rows.empty(), path.string(), ": no caption in this file");
   for (TableRow& row : rows) {
     if (row.is_object() && !row.contains("key") && row.contains("file_name"))

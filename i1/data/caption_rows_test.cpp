@@ -67,7 +67,7 @@ TEST(CaptionRows, WhatIsWrongIsNamedWithItsLine) {
            {"a.jsonl", "{}\n[1]\n", "line 2: expected a JSON object"},
            {"a.jsonl", "{\"key\": \"\xff\"}", "line 1: expected a JSON object"},
            {"a.json", "\"text\"", "expected a JSON list of rows or an object"},
-           {"a.txt", "x", "captions are read from .json, .jsonl, .csv and .tsv"}}) {
+           {"a.txt", "x", "expected a JSON list of rows or an object"}}) {
     const fs::path path = file_with(name, text);
     const std::string message = message_of([&] { read_caption_rows(path); });
     EXPECT_NE(message.find(expected), std::string::npos) << message;

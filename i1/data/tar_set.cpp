@@ -62,7 +62,7 @@ class TarReader {
     if (is_good) return;
     const char* reason = archive_error_string(archive_.get());
     throw UserError(concat(where_, ": no tar, compressed, damaged or cut off: ",
-                                           reason == nullptr ? "unknown format" : reason,
+                           reason == nullptr ? "unknown format" : reason,
                            last.name.empty() ? "" : concat("; the last member is ", last.name)));
   }
 
@@ -75,9 +75,9 @@ class TarReader {
           member);
     const auto begin = reinterpret_cast<uintptr_t>(file_.bytes().data());
     const auto found = reinterpret_cast<uintptr_t>(block);
-    const bool is_within = found >= begin && found - begin <= file_.bytes().size() &&
-                           static_cast<uint64_t>(member.size) <=
-                               file_.bytes().size() - (found - begin);
+    const bool is_within =
+        found >= begin && found - begin <= file_.bytes().size() &&
+        static_cast<uint64_t>(member.size) <= file_.bytes().size() - (found - begin);
     check_user(is_within, where_, ": ", member.name,
                ": is sparse, or cut off; expected plain members");
     member.offset = static_cast<int64_t>(found - begin);

@@ -78,7 +78,8 @@ TEST(TarSet, PicturesAndCaptionsAreFoundInEveryKindOfTar) {
     EXPECT_EQ(read_source(set.pictures[4]), picture(5));
     const CaptionTable captions(set.captions, {"caption", "long"}, "test");
     EXPECT_EQ(captions.find("0001"), (std::vector<std::string>{"a first", "a first picture"}));
-    EXPECT_EQ(captions.find("sub/0002"), (std::vector<std::string>{"a second", "a second picture"}));
+    EXPECT_EQ(captions.find("sub/0002"),
+              (std::vector<std::string>{"a second", "a second picture"}));
     EXPECT_FALSE(captions.find("0004").has_value());
   }
 }
@@ -93,8 +94,7 @@ TEST(TarSet, ASetOfSeveralTarsIsBuiltAndWhatCannotBeUsedIsCounted) {
   options.image_size = 8;
   options.num_shards = 2;
   const CaptionTable captions(set.captions, {"caption"}, "test");
-  const ShardReport total =
-      build_records(set.pictures, captions, options, folder / "set").total();
+  const ShardReport total = build_records(set.pictures, captions, options, folder / "set").total();
   EXPECT_EQ(total.written, 3);
   EXPECT_EQ(total.missing, 1);
   EXPECT_EQ(total.decode_errors, 2);
