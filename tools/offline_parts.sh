@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Collects what a build needs beside compiler, CMake and LibTorch, for a machine without network:
 #
-#   tools/offline_parts.sh FOLDER     downloads the Debian packages (headers and libraries, 46 MB) into FOLDER
+#   tools/offline_parts.sh FOLDER     downloads the Debian packages (headers and libraries, 47 MB) into FOLDER
 #
 # Carry FOLDER there and run tools/build_offline.sh. Packages are only unpacked, never installed.
 set -euo pipefail
