@@ -187,13 +187,16 @@ bool print(const fs::path& folder, const VerifyReport& report) {
 
 int run_data(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "cache") return run_data_cache(argc - 1, argv + 1);
+  if (argc > 1 && std::string_view(argv[1]) == "caption")
+    return run_data_caption(argc - 1, argv + 1);
   if (argc > 1 && std::string_view(argv[1]) == "tokenizer")
     return run_data_tokenizer(argc - 1, argv + 1);
   CLI::App app(
-      "Training data: from pictures and captions to shards (build, verify), from shards to what "
-      "training reads (tokenizer, cache).");
+      "Training data: from pictures and captions (caption) to shards (build, verify), from "
+      "shards to what training reads (tokenizer, cache).");
   app.require_subcommand(1);
-  app.add_subcommand("tokenizer", "learn a tokenizer from captions");  // both have a parser each
+  app.add_subcommand("caption", "describe pictures by a vision model");
+  app.add_subcommand("tokenizer", "learn a tokenizer from captions");  // a parser each, as caption
   app.add_subcommand("cache", "encode pictures and captions once");
   MachineOptions machine;
   CLI::App& build = *app.add_subcommand("build", "make a data set from raw pictures");

@@ -141,6 +141,16 @@ Image resize_bilinear(const Image& image, int width, int height) {
   return resize_window(image, {image.width, width, 0, width}, {image.height, height, 0, height});
 }
 
+Image fit_within(Image image, int longest_edge) {
+  const int longer = std::max(image.width, image.height);
+  if (longer <= longest_edge) return image;
+  const auto scaled = [&](int edge) {
+    const double size = std::round(edge * (static_cast<double>(longest_edge) / longer));
+    return std::max(1, static_cast<int>(size));
+  };
+  return resize_bilinear(image, scaled(image.width), scaled(image.height));
+}
+
 Image centre_crop(const Image& image, int width, int height) {
   return crop(image, (image.width - width) / 2, (image.height - height) / 2, width, height);
 }

@@ -15,6 +15,10 @@ ImageSize resized_size(int width, int height, int resolution);
 /// size is skipped. 3 or 4 channels, each on its own.
 Image resize_bilinear(const Image& image, int width, int height);
 
+/// Scaled down so that the longer edge is at most `longest_edge`, the shorter one rounded, 1 at
+/// least; a picture that fits is left as it is.
+Image fit_within(Image image, int longest_edge);
+
 /// The window of `width` x `height` whose corner is ((W - width) / 2, (H - height) / 2), rounded
 /// down.
 Image centre_crop(const Image& image, int width, int height);

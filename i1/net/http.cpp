@@ -15,7 +15,8 @@ namespace i1 {
 namespace {
 
 constexpr int kMaxRedirects = 10;
-constexpr long kConnectSeconds = 30, kSilentSeconds = 60;
+constexpr long kConnectSeconds = 30;
+constexpr size_t kMaxAnswer = 8'000'000;  // bytes that a POST may bring
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -72,8 +73,8 @@ class Hop {
  public:
   Hop(const std::string& address, const HttpRequest& request,
       const std::function<void(const HttpHead&)>& on_head,
-      const std::function<void(std::string_view)>& on_bytes)
-      : on_head_(on_head), on_bytes_(on_bytes) {
+      const std::function<void(std::string_view)>& on_bytes, const HttpBody* body = nullptr)
+      : on_head_(on_head), on_bytes_(on_bytes), is_post_(body != nullptr) {
     start_curl();
     curl_.reset(curl_easy_init());
     check_machine(curl_ != nullptr, "libcurl does not start");
@@ -83,7 +84,7 @@ class Hop {
     set(CURLOPT_ERRORBUFFER, error_);
     set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(CURLOPT_LOW_SPEED_TIME, kSilentSeconds);
+    set(CURLOPT_LOW_SPEED_TIME, request.silent_seconds);
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, &Hop::on_progress);
@@ -91,7 +92,12 @@ class Hop {
     set(CURLOPT_HEADERDATA, this);
     set(CURLOPT_WRITEFUNCTION, &Hop::on_body);
     set(CURLOPT_WRITEDATA, this);
-    if (request.first_byte > 0) {
+    if (is_post_) {
+      set(CURLOPT_POSTFIELDS, body->bytes.data());
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->bytes.size()));
+      add_header("Content-Type: " + body->content_type);
+      add_header("Expect:");  // libcurl would wait for a "100 Continue" before a long body
+    } else if (request.first_byte > 0) {
       add_header(concat("Range: bytes=", request.first_byte, "-"));
       if (!request.if_range.empty()) add_header("If-Range: " + request.if_range);
     }
@@ -172,8 +178,8 @@ class Hop {
   static size_t on_body(char* data, size_t, size_t size, void* self) {
     Hop& hop = *static_cast<Hop*>(self);
     if (hop.head_.status < 400 && !hop.is_good()) return size;  // libcurl names the next address
-    if (!hop.is_good()) return size == 0 ? 1 : 0;               // an error's page: not read
-    hop.begin_body();
+    if (!hop.is_good() && !hop.is_post_) return size == 0 ? 1 : 0;  // an error's page: not read
+    if (hop.is_good()) hop.begin_body();
     if (hop.thrown_) return size == 0 ? 1 : 0;
     try {
       hop.on_bytes_({data, size});
@@ -199,12 +205,19 @@ class Hop {
   std::unique_ptr<curl_slist, Free> headers_;
   char error_[CURL_ERROR_SIZE] = "";
   HttpHead head_;
-  bool has_begun_ = false;
+  bool is_post_, has_begun_ = false;
   std::exception_ptr thrown_;
 };
 
 bool may_pass(int status) {
   return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+void judge_status(HttpResult& result) {
+  const int status = result.head.status;
+  if (status == 200 || status == 206) return;
+  result.problem = concat("the server answers with status ", status);
+  result.is_transient = may_pass(status);
 }
 
 }  // namespace
@@ -267,10 +280,7 @@ HttpResult http_get(const HttpRequest& request, const std::function<void(const H
     if (!result.problem.empty()) return result;
     const std::string next = hop.next();
     if (next.empty()) {
-      const int status = result.head.status;
-      if (status == 200 || status == 206) return result;
-      result.problem = concat("the server answers with status ", status);
-      result.is_transient = may_pass(status);
+      judge_status(result);
       return result;
     }
     if (i == 0) {  // what the file's own host says, not those it redirects to
@@ -285,6 +295,29 @@ HttpResult http_get(const HttpRequest& request, const std::function<void(const H
   }
   HttpResult result;
   result.problem = concat("more than ", kMaxRedirects, " redirects");
+  return result;
+}
+
+HttpResult http_post(const HttpRequest& request, const HttpBody& body, std::string& answer) {
+  struct TooLong {};
+  const std::function<void(const HttpHead&)> on_head = [](const HttpHead&) {};
+  const std::function<void(std::string_view)> on_bytes = [&](std::string_view bytes) {
+    if (answer.size() + bytes.size() > kMaxAnswer) throw TooLong();
+    answer += bytes;
+  };
+  origin_of(request.address);
+  answer.clear();
+  HttpResult result;
+  try {
+    Hop hop(request.address, request, on_head, on_bytes, &body);
+    result = hop.run();
+    if (!result.problem.empty()) return result;
+    judge_status(result);
+    if (const std::string next = hop.next(); !next.empty())
+      result.problem = "redirected to " + next + ", which is not followed";
+  } catch (const TooLong&) {
+    result.problem = concat("the answer is longer than ", kMaxAnswer / 1'000'000, " MB");
+  }
   return result;
 }
 

@@ -1,4 +1,4 @@
-// One GET by HTTP or HTTPS: redirects, a range, and to whom a token is shown.
+// One GET or POST by HTTP or HTTPS: redirects, a range, and to whom a token is shown.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@ struct HttpRequest {
   std::string if_range;      ///< an ETag or a date: all bytes instead where the file is another one
   std::string token;         ///< sent as bearer, to `token_origin` alone, whatever redirects say
   std::string token_origin;  ///< as origin_of gives it
+  long silent_seconds = 60;  ///< without a byte, after which the connection counts as broken
 };
 
 /// What an answer says before its bytes. Numbers are -1 and texts empty where it says nothing.
@@ -38,10 +39,19 @@ struct HttpResult {
 /// Gets a file. Where the status is 200 or 206, `on_head` is called once and then `on_bytes` as
 /// bytes come; what they throw ends the transfer and is thrown on. Follows up to ten redirects,
 /// none from HTTPS to HTTP. What goes wrong with server or network is told, not thrown: a status
-/// of 400 and more, a broken connection, none of a byte in a minute. Throws UserError where the
+/// of 400 and more, a broken connection, one that stays silent. Throws UserError where the
 /// address is no HTTP or HTTPS address, Interrupted.
 HttpResult http_get(const HttpRequest& request, const std::function<void(const HttpHead&)>& on_head,
                     const std::function<void(std::string_view)>& on_bytes);
+
+struct HttpBody {
+  std::string content_type, bytes;
+};
+
+/// Sends `body` by POST and puts what comes back into `answer`, also what explains a status of 400
+/// and more. Redirects are told, not followed: `problem` names where to. An answer above 8 MB is a
+/// problem. Else as http_get; the range of `request` counts for nothing.
+HttpResult http_post(const HttpRequest& request, const HttpBody& body, std::string& answer);
 
 /// "https://host:port" of an address. Throws UserError where it is no HTTP or HTTPS address.
 std::string origin_of(const std::string& address);
