@@ -126,7 +126,12 @@ CaptionTable read_captions(PictureBuild& build, const TarSet& found, bool is_of_
   const std::vector<TableRow> rows = is_table     ? read_caption_rows(build.captions)
                                      : is_of_tars ? found.captions
                                                   : captions_beside(found.pictures);
-  if (build.columns.empty()) build.columns = text_columns(rows);
+  if (build.columns.empty()) {
+    build.columns = text_columns(rows);
+    std::string names;
+    for (const std::string& column : build.columns) names += (names.empty() ? "" : ", ") + column;
+    std::fprintf(stderr, "captions from: %s (--columns chooses)\n", names.c_str());
+  }
   check_user(
       !build.columns.empty(), where.string(), ": no column that holds text alone; ",
       is_of_tars && !is_table ? "expected members .txt or .json" : "name some with --columns");
