@@ -194,6 +194,7 @@ int run_data(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "cache") return run_data_cache(argc - 1, argv + 1);
   if (argc > 1 && std::string_view(argv[1]) == "caption")
     return run_data_caption(argc - 1, argv + 1);
+  if (argc > 1 && std::string_view(argv[1]) == "fetch") return run_data_fetch(argc - 1, argv + 1);
   if (argc > 1 && std::string_view(argv[1]) == "tokenizer")
     return run_data_tokenizer(argc - 1, argv + 1);
   CLI::App app(
@@ -201,8 +202,10 @@ int run_data(int argc, char** argv) {
       "shards to what training reads (tokenizer, cache).");
   app.require_subcommand(1);
   app.add_subcommand("caption", "describe pictures by a vision model");
-  app.add_subcommand("tokenizer", "learn a tokenizer from captions");  // a parser each, as caption
+  app.add_subcommand("tokenizer",
+                     "learn a tokenizer from captions");  // each has a parser of its own
   app.add_subcommand("cache", "encode pictures and captions once");
+  app.add_subcommand("fetch", "fetch the pictures of a list of addresses");
   MachineOptions machine;
   CLI::App& build = *app.add_subcommand("build", "make a data set from raw pictures");
   build.require_subcommand(1);

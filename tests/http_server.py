@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server for tests/download.sh: files of a folder, with every way a download goes wrong.
+"""A server for tests/download.sh and tests/fetch.sh: files of a folder, with every way a download goes wrong.
 
     http_server.py FOLDER LOG PORTS
 
@@ -21,6 +21,8 @@ PAGE = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n" * 20
 
 
 class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
     def handle_error(self, *_):  # clients that are killed
         pass
 
@@ -102,6 +104,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.file(body, length=False, etag=False)
         if behaviour == "without_range":
             return self.file(body, ranges=False, etag=False, stop_at=len(body) // 2 if count == 1 else None)
+        if behaviour == "breaks":
+            return self.file(body, stop_at=len(body) // 2)
+        if behaviour == "stalls":  # for longer than any client of ours waits
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:10])
+            return time.sleep(60)
+        if behaviour == "chunks":  # an end, but no length
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            return self.wfile.write(head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n")
         if behaviour == "truncated":
             return self.file(body[:-1000])
         if behaviour == "page":

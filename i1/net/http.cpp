@@ -61,6 +61,19 @@ void start_curl() {
   check_machine(status == CURLE_OK, "libcurl does not start: ", curl_easy_strerror(status));
 }
 
+struct Free {
+  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+// The thread's own, which keeps its connections from one request to the next.
+CURL* thread_curl() {
+  start_curl();
+  thread_local const std::unique_ptr<CURL, Free> curl(curl_easy_init());
+  check_machine(curl != nullptr, "libcurl does not start");
+  return curl.get();
+}
+
 bool is_of_bad_luck(CURLcode code) {  // whether the same request may do better later
   constexpr CURLcode kLasting[] = {CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT,
                                    CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,
@@ -74,15 +87,12 @@ class Hop {
   Hop(const std::string& address, const HttpRequest& request,
       const std::function<void(const HttpHead&)>& on_head,
       const std::function<void(std::string_view)>& on_bytes, const HttpBody* body = nullptr)
-      : on_head_(on_head), on_bytes_(on_bytes), is_post_(body != nullptr) {
-    start_curl();
-    curl_.reset(curl_easy_init());
-    check_machine(curl_ != nullptr, "libcurl does not start");
+      : on_head_(on_head), on_bytes_(on_bytes), curl_(thread_curl()), is_post_(body != nullptr) {
     set(CURLOPT_URL, address.c_str());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_USERAGENT, "i1");
     set(CURLOPT_ERRORBUFFER, error_);
-    set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    set(CURLOPT_CONNECTTIMEOUT, std::min<long>(kConnectSeconds, request.silent_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(CURLOPT_LOW_SPEED_TIME, request.silent_seconds);
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -194,14 +204,13 @@ class Hop {
     return is_interrupted() ? 1 : 0;
   }
 
-  struct Free {
-    void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  struct Reset {
+    void operator()(CURL* curl) const { curl_easy_reset(curl); }  // forgets all of this object
   };
 
   const std::function<void(const HttpHead&)>& on_head_;
   const std::function<void(std::string_view)>& on_bytes_;
-  std::unique_ptr<CURL, Free> curl_;
+  std::unique_ptr<CURL, Reset> curl_;
   std::unique_ptr<curl_slist, Free> headers_;
   char error_[CURL_ERROR_SIZE] = "";
   HttpHead head_;

@@ -39,8 +39,8 @@ struct HttpResult {
 /// Gets a file. Where the status is 200 or 206, `on_head` is called once and then `on_bytes` as
 /// bytes come; what they throw ends the transfer and is thrown on. Follows up to ten redirects,
 /// none from HTTPS to HTTP. What goes wrong with server or network is told, not thrown: a status
-/// of 400 and more, a broken connection, one that stays silent. Throws UserError where the
-/// address is no HTTP or HTTPS address, Interrupted.
+/// of 400 and more, a broken connection, one that stays silent. A thread's connections are kept for
+/// its next call. Throws UserError where the address is no HTTP or HTTPS address, Interrupted.
 HttpResult http_get(const HttpRequest& request, const std::function<void(const HttpHead&)>& on_head,
                     const std::function<void(std::string_view)>& on_bytes);
 

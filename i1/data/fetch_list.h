@@ -1,0 +1,63 @@
+// Lists of pictures to fetch: addresses, names with addresses, or the YFCC100M table.
+#pragma once
+
+#include <cstdint>
+#include <istream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace i1 {
+
+/// One of `count` parts of a list, to be worked on side by side.
+struct FetchShard {
+  int64_t index = 0, count = 1;
+};
+
+/// "2/8" is the third of eight. Throws UserError for anything but k/n with 0 <= k < n.
+FetchShard parse_fetch_shard(const std::string& text);
+
+struct FetchEntry {
+  int64_t row = 0;        ///< counted from 0; a table's header is none
+  std::string name;       ///< relative path without an extension, free of ".."
+  std::string extension;  ///< empty: as the content says
+  std::string address;
+};
+
+/// Reads a list line by line, of which each is one of
+///   ADDRESS             named "<row / 10000>/<row>"
+///   NAME<TAB>ADDRESS
+/// or, below a first line with the columns photoid and downloadurl (CSV, quotes as RFC 4180 has
+/// them, no line breaks inside), a row of the YFCC100M table, addressed and named by
+/// i1/data/yfcc.h. Row r belongs to shard r mod count. Blank lines count as rows and are passed
+/// over, and so are rows of the table without an id or an address.
+class FetchListReader {
+ public:
+  /// `where` opens the messages. Throws UserError as `next` does.
+  FetchListReader(std::istream& in, std::string where, FetchShard shard);
+
+  /// The shard's next entry; nothing at the end. Throws UserError (file, line) for a line that is
+  /// none of the above, in whatever shard.
+  std::optional<FetchEntry> next();
+
+  int64_t num_incomplete() const { return num_incomplete_; }  ///< of the shard, so far
+
+ private:
+  bool read_line();
+  std::optional<FetchEntry> parse_line();
+  std::optional<FetchEntry> parse_table_row();
+  void check_line(bool ok, std::string_view problem) const;
+
+  std::istream& in_;
+  std::string where_, line_;
+  FetchShard shard_;
+  int64_t line_number_ = 0, row_ = -1, num_incomplete_ = 0;
+  bool has_line_ = false;  // the first, read to see whether it is a table's header
+  size_t id_column_ = 0, address_column_ = 0, num_columns_ = 0;  // 0 columns: no table
+};
+
+/// The fields of a line of CSV; nothing where a quote is not closed or followed by other text.
+std::optional<std::vector<std::string>> split_csv(std::string_view line);
+
+}  // namespace i1
