@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour == "breaks":
             return self.file(body, stop_at=len(body) // 2)
         if behaviour == "stalls":  # for longer than any client of ours waits
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:10])
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
             return time.sleep(60)
         if behaviour == "chunks":  # an end, but no length
             head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
