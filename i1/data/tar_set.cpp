@@ -18,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr size_t kBlockBytes = 64 << 10;
 constexpr int64_t kMaxTextBytes = 16 << 20;
 
 struct Member {
