@@ -35,18 +35,8 @@ std::vector<TableRow> rows_of_json(const fs::path& path) {
 
 std::vector<TableRow> rows_of_lines(const fs::path& path) {
   std::vector<TableRow> rows;
-  const std::string text = read_file(path);
-  int64_t line_number = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++line_number;
-    if (line.find_first_not_of(kBlanks) == std::string_view::npos) continue;
-    rows.push_back(json::parse(line, nullptr, /*allow_exceptions=*/false));
-    check_user(rows.back().is_object(), path.string(), ", line ", line_number,
-               ": expected a JSON object");
-  }
+  for_each_json_line(path,
+                     [&](TableRow row, const std::string&) { rows.push_back(std::move(row)); });
   return rows;
 }
 

@@ -159,8 +159,8 @@ std::optional<std::vector<std::string>> CaptionTable::find(const std::string& ke
   return captions;
 }
 
-std::unordered_map<std::string, int64_t> read_shape_metadata(const fs::path& path) {
-  std::unordered_map<std::string, int64_t> edges;
+void for_each_json_line(const fs::path& path,
+                        const std::function<void(TableRow, const std::string&)>& visit) {
   const std::string text = read_file(path);
   int64_t line_number = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -169,14 +169,23 @@ std::unordered_map<std::string, int64_t> read_shape_metadata(const fs::path& pat
     begin = end + 1;
     ++line_number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    check_user(entry.is_object() && entry.contains("image_name") && entry.contains("short_edge"),
-               path.string(), ", line ", line_number, ": expected image_name and short_edge");
-    const std::optional<int64_t> edge = whole_number(entry["short_edge"]);
-    check_user(edge.has_value(), path.string(), ", line ", line_number, ": short_edge ",
-               entry["short_edge"].dump(), " is no number");
-    edges[text_of_cell(entry["image_name"])] = *edge;
+    const std::string where = concat(path.string(), ", line ", line_number);
+    json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    check_user(object.is_object(), where, ": expected a JSON object");
+    visit(std::move(object), where);
   }
+}
+
+std::unordered_map<std::string, int64_t> read_shape_metadata(const fs::path& path) {
+  std::unordered_map<std::string, int64_t> edges;
+  for_each_json_line(path, [&](const TableRow& entry, const std::string& where) {
+    check_user(entry.contains("image_name") && entry.contains("short_edge"), where,
+               ": expected image_name and short_edge");
+    const std::optional<int64_t> edge = whole_number(entry["short_edge"]);
+    check_user(edge.has_value(), where, ": short_edge ", entry["short_edge"].dump(),
+               " is no number");
+    edges[text_of_cell(entry["image_name"])] = *edge;
+  });
   return edges;
 }
 

@@ -66,6 +66,11 @@ class CaptionTable {
   std::unordered_map<std::string, std::vector<std::optional<std::string>>> captions_;
 };
 
+/// Calls visit(object, "FILE, line N") for every line of a file of JSON objects; blank lines are
+/// ignored. Throws UserError (file, line) where a line is no object.
+void for_each_json_line(const std::filesystem::path& path,
+                        const std::function<void(TableRow, const std::string& where)>& visit);
+
 /// Shorter edges by key, from JSON lines {image_name, short_edge}: blank lines are ignored, the
 /// last entry of a key wins, other fields are ignored. Throws UserError (file, line) where one of
 /// the two is missing or the edge is no number.
