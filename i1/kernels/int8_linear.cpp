@@ -169,10 +169,13 @@ at::Tensor widened_linear(const at::Tensor& x, const Int8Weights& layer) {
 
 at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer, int64_t block_depth) {
   check_layer(x, layer);
-  if (backend_of(x) == Backend::kReference) return reference::int8_linear(x, layer, block_depth);
-  if (product_of(x, block_depth) == nullptr) return widened_linear(x, layer);
+  const bool is_on_gpu = x.is_cuda() && x.scalar_type() != at::kDouble;
+  if (!is_on_gpu && backend_of(x) == Backend::kReference)
+    return reference::int8_linear(x, layer, block_depth);
+  if (!is_on_gpu && product_of(x, block_depth) == nullptr) return widened_linear(x, layer);
   const at::Tensor rows = x.dim() == 2 ? x : x.flatten(0, -2);  // (N, in)
-  const at::Tensor y = joint_int8_linear(rows, rows.size(0), layer, layer, block_depth);
+  const at::Tensor y = is_on_gpu ? int8_product_libtorch(rows, layer, block_depth)
+                                 : joint_int8_linear(rows, rows.size(0), layer, layer, block_depth);
   if (x.dim() == 2) return y;
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = y.size(1);

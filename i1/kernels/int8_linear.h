@@ -43,8 +43,9 @@ struct Int8Weights {
 constexpr int64_t kWholeRow = 1 << 16, kShortBlock = 128;
 
 /// y = x W^T + b, where x is quantized in blocks of a row. x: (..., in) float32 or
-/// bfloat16. Not differentiable. A row's result depends on that row alone. Where there are no int8
-/// products for x's device, the weights are widened a layer at a time and x is not quantized.
+/// bfloat16. Not differentiable. A row's result depends on that row alone. On a GPU LibTorch
+/// multiplies the whole numbers; on a CPU without int8 products the weights are widened a layer at
+/// a time and x is not quantized.
 at::Tensor int8_linear(const at::Tensor& x, const Int8Weights& layer,
                        int64_t block_depth = kWholeRow);
 

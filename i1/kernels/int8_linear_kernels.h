@@ -1,6 +1,9 @@
-// Launch functions around the int8 product: plain pointers and sizes, no tensors.
+// Launch functions around the int8 product: plain pointers and sizes, but for LibTorch's product.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include "i1/kernels/int8_linear.h"
 #include "i1/kernels/launch.h"
 
 namespace i1::kernels {
@@ -66,5 +69,10 @@ bool has_avx2();
 void int8_product_amx(const Int8Product& op, int64_t begin, int64_t end);
 void int8_product_vnni(const Int8Product& op, int64_t begin, int64_t end);
 void int8_product_avx2(const Int8Product& op, int64_t begin, int64_t end);
+
+/// The same y, (N, out) of x's dtype, by LibTorch's int8 matrix product on x's device; the weights
+/// are unpacked each time, which costs a GPU little beside the product. x: (N, in).
+at::Tensor int8_product_libtorch(const at::Tensor& x, const Int8Weights& layer,
+                                 int64_t block_depth);
 
 }  // namespace i1::kernels

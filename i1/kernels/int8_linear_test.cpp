@@ -156,6 +156,24 @@ TEST(Int8Linear, WithoutInt8ProductsTheWeightsAreWidened) {
   }
 }
 
+// What runs on a GPU, here on the CPU, with the shapes that cuBLAS would refuse as they are.
+TEST(Int8Linear, LibTorchsProductEqualsTheTwin) {
+  for (const int64_t out : {1, 8, 33}) {
+    for (const int64_t in : {1, 64, 129, 300}) {
+      const Layer layer = random_layer(in, out);
+      for (const int64_t rows : {1, 17, 40}) {
+        const at::Tensor x = at::randn({rows, in});
+        for (const int64_t block_depth : {kWholeRow, kShortBlock}) {
+          const at::Tensor exact = twin(x, layer, block_depth);
+          const double largest = exact.abs().max().item<double>() + 1;
+          expect_near(kernels::int8_product_libtorch(x, layer, block_depth), exact,
+                      8 * kEpsilon * (largest + 127 * in * 0.012));
+        }
+      }
+    }
+  }
+}
+
 TEST(Int8Linear, ARowDependsOnThatRowAlone) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Layer layer = random_layer(100, 72, dtype);
