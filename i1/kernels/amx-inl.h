@@ -40,6 +40,11 @@ void zero_tile() {
 // One addition, of whatever is there, keeps it awake.
 inline void keep_vectors_awake() { asm volatile("vpaddd %%zmm31, %%zmm31, %%zmm31" : : : "xmm31"); }
 
+// Brings the line of p to where it will be written.
+inline void prefetch_to_write(void* p) {
+  asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(p)));
+}
+
 // As LDTILECFG reads it. `num_rows` of the left factor, 1 to 32; every tile is 64 bytes wide.
 struct alignas(64) TileShapes {
   explicit TileShapes(int64_t num_rows) {

@@ -2,8 +2,13 @@
 // queries meets the keys block by block, and what it has gathered is rescaled where a larger logit
 // turns up (Dao et al. 2022, FlashAttention; here no block is skipped and none is recomputed).
 //
-//   s = q k^T;  m' = max(m, c max s);  p = exp2(c s - m');  l = l exp2(m - m') + sum p
-//   o = o exp2(m - m') + p v;  out = o / l          with c = scale log2(e), m in units of c s
+//   s = q k^T;  m' = max(m, c max s);  p = exp2(c s - m')
+//   o = o exp2(m - m') + p [v, 1];  out = o[v] / o[1]      with c = scale log2(e), m in units of c
+//   s
+//
+// The products add up the weights as well, by a channel of ones behind the values. Where the
+// lengths of queries and keys bound all logits of the head, as after QK-norm, no largest is looked
+// for: m stays 0.
 //
 // The products are those of the file that includes this, within its target attributes: it defines
 // `Products`, whose `step` does a step of a Job. Rows of queries do not meet, so a row's result
@@ -11,6 +16,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "i1/kernels/attention_kernels.h"
 #include "i1/kernels/bf16_panels-inl.h"
@@ -43,7 +49,7 @@ struct Scratch {
   Scratch(const AttentionHead& head, void* memory)
       : num_keys(round_up(head.count, kStepDepth)),
         depth(round_up(head.head_dim, kStepDepth)),
-        width(round_up(head.head_dim, kLanes)) {
+        width(round_up(head.head_dim + 1, kLanes)) {
     auto* next = reinterpret_cast<char*>(round_up(reinterpret_cast<int64_t>(memory), kCacheLine));
     const auto take = [&]<class T>(T*& part, int64_t size) {
       part = reinterpret_cast<T*>(next);
@@ -64,7 +70,7 @@ struct Scratch {
   uint16_t* queries;  // (kBlocks kRows, depth)
   float* logits;      // (2, kRows, kKeys): of two meetings in turn
   uint16_t* weights;  // (2, kRows, kKeys)
-  float* mixed;       // (kBlocks kRows, width)
+  float* mixed;       // (kBlocks kRows, width): values, at head_dim the sum of the weights
 };
 
 inline const uint16_t* row_of(const AttentionHead& head, const void* data, int64_t stride,
@@ -80,12 +86,15 @@ inline void pack_keys(const AttentionHead& head, const Scratch& s) {
 }
 
 inline void pack_values(const AttentionHead& head, const Scratch& s) {
+  constexpr int16_t kOne = 0x3F80;
   for (int64_t e = 0; e < s.width; e += kLanes) {
     const auto mask = first_lanes<__mmask16>(head.head_dim - e);
+    const auto mask_of_one = first_lanes<__mmask16>(head.head_dim + 1 - e) & ~mask;
+    const __m256i one = _mm256_maskz_set1_epi16(static_cast<__mmask16>(mask_of_one), kOne);
     const auto load = [&](int64_t i) {
       if (i >= head.count) return _mm512_setzero_si512();
       return _mm512_cvtepu16_epi32(
-          _mm256_maskz_loadu_epi16(mask, row_of(head, head.v, head.v_stride, i) + e));
+          _mm256_mask_loadu_epi16(one, mask, row_of(head, head.v, head.v_stride, i) + e));
     };
     uint16_t* panel = s.values + e * s.num_keys;
     for (int64_t i = 0; i < s.num_keys; i += 2)
@@ -105,15 +114,29 @@ inline void load_queries(const AttentionHead& head, const Scratch& s, int64_t be
   }
 }
 
-// 2^x for x <= 0 to 8e-5 of its value, far below what bfloat16 keeps; NaN stays NaN.
-HWY_INLINE __m512 exp2_of(__m512 x) {
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_sub_ps(x, whole);  // -0.5 to 0.5
+// 2^r for r from -0.5 to 0.5, to 8e-5 of its value, far below what bfloat16 keeps.
+HWY_INLINE __m512 exp2_of_fraction(__m512 r) {
   __m512 y = _mm512_set1_ps(0.0551716648042202f);
   y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.2426111251115799f));
   y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.6932609677314758f));
-  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.9999280571937561f));
-  return _mm512_scalef_ps(y, whole);
+  return _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.9999280571937561f));
+}
+
+// 2^x for x <= 0; NaN stays NaN.
+HWY_INLINE __m512 exp2_of(__m512 x) {
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm512_scalef_ps(exp2_of_fraction(_mm512_sub_ps(x, whole)), whole);
+}
+
+// 2^(c s) for |c s| up to kMaxExponent, with half as many instructions: a large number added rounds
+// to a whole one in the last bits, which then move into the exponent.
+constexpr float kMaxExponent = 60;
+HWY_INLINE __m512 exp2_of_bounded(__m512 s, __m512 c) {
+  const __m512 large = _mm512_set1_ps(0x1.8p23f);
+  const __m512 shifted = _mm512_fmadd_ps(s, c, large);
+  const __m512 y = exp2_of_fraction(_mm512_fmsub_ps(s, c, _mm512_sub_ps(shifted, large)));
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(y),
+                                              _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
 }
 
 constexpr float kNone = -1e30f;  // the logit of no key: finite, so that differences are numbers
@@ -150,10 +173,39 @@ HWY_INLINE __m512 join_lanes(const float (*vectors)[kLanes]) {
                           join_lines<Join>(fours[2], fours[3]));
 }
 
+// The square of the longest row's length; NaN where a value is.
+inline float largest_square(const AttentionHead& head, const void* data, int64_t stride) {
+  alignas(64) float squares[kLanes][kLanes];
+  __m512 largest = _mm512_setzero_ps();
+  for (int64_t first = 0; first < head.count; first += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const uint16_t* row = row_of(head, data, stride, std::min(first + i, head.count - 1));
+      __m512 sum = _mm512_setzero_ps();
+      for (int64_t d = 0; d < head.head_dim; d += kStepDepth) {
+        const auto x =
+            (__m512bh)_mm512_maskz_loadu_epi16(first_lanes<__mmask32>(head.head_dim - d), row + d);
+        sum = _mm512_dpbf16_ps(sum, x, x);
+      }
+      _mm512_store_ps(squares[i], sum);
+    }
+    const __m512 found = join_lanes<Sum>(squares);
+    if (_mm512_cmp_ps_mask(found, found, _CMP_UNORD_Q) != 0) return NAN;
+    largest = _mm512_max_ps(largest, found);
+  }
+  return _mm512_reduce_max_ps(largest);
+}
+
+// Whether no |c s| of the head can be above kMaxExponent (Cauchy and Schwarz).
+inline bool has_bounded_logits(const AttentionHead& head) {
+  const float bound = kMaxExponent / (head.scale * kLog2E);
+  return largest_square(head, head.q, head.q_stride) *
+             largest_square(head, head.k, head.k_stride) <=
+         bound * bound;
+}
+
 // What rows have gathered of the blocks before.
 struct Rows {
   alignas(64) float largest[kBlocks * kRows];  // m
-  alignas(64) float sum[kBlocks * kRows];      // l
   alignas(64) float shrink[kBlocks * kRows];   // what the last block makes of what was mixed
 };
 
@@ -196,30 +248,25 @@ void find_largest(const Logits& logits, float* largest, float* shrink, Beside& b
   _mm512_store_ps(largest, now);
 }
 
-// Logits of 16 rows to weights; l moves on.
-template <bool kIsFull, class Beside>
-void soften(const Logits& logits, const float* largest, const float* shrink, float* sum,
-            uint16_t* weights, Beside& beside) {
-  alignas(64) float sums[kLanes][kLanes];
+// Logits of 16 rows to weights.
+template <bool kIsFull, bool kIsBounded, class Beside>
+void soften(const Logits& logits, const float* largest, uint16_t* weights, Beside& beside) {
   const __m512 c = _mm512_set1_ps(logits.factor);
   for (int64_t i = 0; i < kLanes; ++i) {
-    const __m512 shift = _mm512_set1_ps(largest[i]);
-    __m512 row_sum = _mm512_setzero_ps();
+    const __m512 shift = _mm512_set1_ps(kIsBounded ? 0 : largest[i]);
+    const auto exp2_at = [&](int64_t column) HWY_ATTR {
+      // Where there is no key, logits are 0, and the values and the one that they weigh too.
+      const __m512 s = logits.load < kIsFull || kIsBounded > (i, column);
+      return kIsBounded ? exp2_of_bounded(s, c) : exp2_of(_mm512_fmsub_ps(s, c, shift));
+    };
 #pragma GCC unroll 4
     for (int64_t column = 0; column < kKeys; column += 2 * kLanes) {
       if (!kIsFull && column >= logits.width) break;
-      const __m512 x = logits.load<kIsFull>(i, column),
-                   y = logits.load<kIsFull>(i, column + kLanes);
-      const __m512 low = exp2_of(_mm512_fmsub_ps(x, c, shift)),
-                   high = exp2_of(_mm512_fmsub_ps(y, c, shift));
-      row_sum = _mm512_add_ps(row_sum, _mm512_add_ps(low, high));
+      const __m512 low = exp2_at(column), high = exp2_at(column + kLanes);
       _mm512_store_si512(weights + i * kKeys + column, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
-    _mm512_store_ps(sums[i], row_sum);
-    beside.tick(kSoftenTicks);
+    beside.tick(kIsBounded ? kFindTicks + kSoftenTicks : kSoftenTicks);
   }
-  const __m512 added = join_lanes<Sum>(sums);
-  _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_load_ps(sum), _mm512_load_ps(shrink), added));
 }
 
 // Of 16 rows, what was mixed.
@@ -233,8 +280,8 @@ inline void shrink_rows(const float* shrink, float* mixed, int64_t width) {
   }
 }
 
-inline void store_row(const AttentionHead& head, const float* mixed, float sum, uint16_t* to) {
-  const __m512 factor = _mm512_set1_ps(1 / sum);
+inline void store_row(const AttentionHead& head, const float* mixed, uint16_t* to) {
+  const __m512 factor = _mm512_set1_ps(1 / mixed[head.head_dim]);
   for (int64_t e = 0; e < head.head_dim; e += kLanes) {
     const auto bytes =
         (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_load_ps(mixed + e), factor));
@@ -330,7 +377,7 @@ class Beside {
 
 // Some blocks of queries and all keys. Every block of keys meets all of these blocks of queries
 // while it is in the cache. Three meetings are in work at a time (Beside).
-template <class Products>
+template <class Products, bool kIsBounded>
 class Queries {
  public:
   Queries(const AttentionHead& head, const Scratch& scratch, int64_t begin)
@@ -345,7 +392,6 @@ class Queries {
     load_queries(head_, s_, begin_, count_);
     std::fill_n(s_.mixed, num_blocks_ * kRows * s_.width, 0.0f);
     std::fill(std::begin(rows_.largest), std::end(rows_.largest), kNone);
-    std::fill(std::begin(rows_.sum), std::end(rows_.sum), 0.0f);
     const int64_t num_meetings = (s_.num_keys + kKeys - 1) / kKeys * num_blocks_;
     Meeting last{}, now = meeting(0), next{};
     beside_.start(&now, nullptr);
@@ -356,7 +402,7 @@ class Queries {
       beside_.start(has_next ? &next : nullptr, i > 0 ? &last : nullptr);
       now.num_keys == kKeys ? soften_rows<true>(now) : soften_rows<false>(now);
       beside_.finish();
-      for (int64_t row = now.row; row < now.row + now.num_rows; row += kLanes)
+      for (int64_t row = now.row; !kIsBounded && row < now.row + now.num_rows; row += kLanes)
         shrink_rows(rows_.shrink + row, s_.mixed + row * s_.width, s_.width);
       last = now;
       now = next;
@@ -365,7 +411,7 @@ class Queries {
     beside_.finish();
     for (int64_t i = 0; i < count_; ++i) {
       auto* out = static_cast<uint16_t*>(head_.out) + head_.rows[begin_ + i] * head_.out_stride;
-      store_row(head_, s_.mixed + i * s_.width, rows_.sum[i], out);
+      store_row(head_, s_.mixed + i * s_.width, out);
     }
   }
 
@@ -387,9 +433,9 @@ class Queries {
     for (int64_t first = 0; first < m.num_rows; first += kLanes) {
       const Logits logits{m.logits + first * kKeys, m.num_keys, m.width, head_.scale * kLog2E};
       const int64_t row = m.row + first;
-      find_largest<kIsFull>(logits, rows_.largest + row, rows_.shrink + row, beside_);
-      soften<kIsFull>(logits, rows_.largest + row, rows_.shrink + row, rows_.sum + row,
-                      m.weights + first * kKeys, beside_);
+      if (!kIsBounded)
+        find_largest<kIsFull>(logits, rows_.largest + row, rows_.shrink + row, beside_);
+      soften<kIsFull, kIsBounded>(logits, rows_.largest + row, m.weights + first * kKeys, beside_);
     }
   }
 
@@ -400,13 +446,19 @@ class Queries {
   Beside<Products> beside_;
 };
 
+template <class Products, bool kIsBounded>
+void attend(const AttentionHead& head, const Scratch& scratch) {
+  for (int64_t begin = 0; begin < head.count; begin += kBlocks * kRows)
+    Queries<Products, kIsBounded>(head, scratch, begin).run();
+}
+
 template <class Products>
 void attention_forward(const AttentionHead& head, void* memory) {
   const Scratch scratch(head, memory);
   pack_keys(head, scratch);
   pack_values(head, scratch);
-  for (int64_t begin = 0; begin < head.count; begin += kBlocks * kRows)
-    Queries<Products>(head, scratch, begin).run();
+  has_bounded_logits(head) ? attend<Products, true>(head, scratch)
+                           : attend<Products, false>(head, scratch);
 }
 
 }  // namespace

@@ -30,12 +30,12 @@ at::Tensor int8_product_libtorch(const at::Tensor& x, const Int8Weights& layer,
                                  int64_t block_depth) {
   const int64_t N = x.size(0), in = x.size(1), out = layer.row_scale.size(0);
   const Int8Rows rows = reference::quantize_to_int8(x, block_depth);
-  const at::Tensor weight = unpack_int8(layer.panels, out, in);                        // (out, in)
-  at::Tensor y = at::zeros({N, out}, x.options().dtype(at::kFloat));                   // (N, out)
+  const at::Tensor weight = unpack_int8(layer.panels, out, in);       // (out, in)
+  at::Tensor y = at::zeros({N, out}, x.options().dtype(at::kFloat));  // (N, out)
   for (int64_t begin = 0, block = 0; begin < in; begin += block_depth, ++block) {
     const int64_t depth = std::min(block_depth, in - begin), wide = round_up(depth);
     const at::Tensor left =
-        padded(rows.values.narrow(1, begin, depth), std::max(N, kMinRows), wide);      // (N, depth)
+        padded(rows.values.narrow(1, begin, depth), std::max(N, kMinRows), wide);  // (N, depth)
     const at::Tensor right = padded(weight.narrow(1, begin, depth), round_up(out), wide);
     const at::Tensor sums = at::_int_mm(left, right.t()).narrow(0, 0, N).narrow(1, 0, out);
     y.add_(sums.to(at::kFloat) * rows.scale.narrow(1, block, 1));

@@ -51,15 +51,18 @@ void begin_sums(const float* sums, int64_t stride) {
   }
 }
 
-// A step's share of the weights that will be read next: rows [begin, end) of their column.
+// What is fetched meanwhile, a share at each step: of the weights that will be read next rows
+// [begin, end) of the step's column; of y the rows that these products are for, one at a step.
 struct Ahead {
   const uint16_t* weight;
   int64_t begin, end;
+  uint16_t* y;
+  int64_t num_rows;  // of y
 };
 
-// Values between two rows of weights, and from a panel to the next.
+// Values between two rows of weights, from a panel to the next, and between two rows of y.
 struct Strides {
-  int64_t weight, panel;
+  int64_t weight, panel, y;
 };
 
 // Adds to the sums, or where kIsFirst sets them to, the products over `depth` of up to 32 outputs
@@ -80,6 +83,8 @@ void multiply(const uint16_t* weight, const uint16_t* panel, int64_t depth, cons
   for (int64_t d = 0; d < depth; d += kStepDepth) {
     for (int64_t i = ahead.begin; i < ahead.end; ++i)
       _mm_prefetch(ahead.weight + i * strides.weight + d, _MM_HINT_T1);
+    if (const int64_t step = d / kStepDepth; step < ahead.num_rows)
+      prefetch_to_write(ahead.y + step * strides.y);
     const uint16_t* rows = panel + d / kStepDepth * kTileValues;
     load_passing_tile<kLeft>(rows, kCacheLine);
     load_tile<kUpper>(weight + d, weight_bytes);
@@ -98,32 +103,42 @@ void multiply(const uint16_t* weight, const uint16_t* panel, int64_t depth, cons
   if constexpr (kHasLower && kHasRight) store_tile<kLowerRight>(lower + kLanes, kSumsBytes);
 }
 
+// The biases of a block of outputs; zeros where there is none.
+struct Biases {
+  Biases(const LinearBfloat16& a, int64_t output) {
+    for (int64_t first = 0; first < kLinearBlockOutputs; first += kLanes) {
+      const auto mask = first_lanes<__mmask16>(a.out - output - first);
+      _mm512_store_ps(values + first, a.bias == nullptr ? _mm512_setzero_ps()
+                                                        : load(a.bias + output + first, mask));
+    }
+  }
+
+  alignas(64) float values[kLinearBlockOutputs];
+};
+
 // 16 rows of y from the columns of sums that begin at `column`: outputs [output, output + 32) of
-// rows [row, row + 16), as far as they are there.
-void store_rows(const LinearBfloat16& a, const Sums& sums, int64_t column, int64_t row,
-                int64_t output) {
-  const auto mask = first_lanes<__mmask32>(a.out - output);
-  const auto low_mask = static_cast<__mmask16>(mask),
-             high_mask = static_cast<__mmask16>(mask >> 16);
-  const auto bias_of = [&](int64_t first, __mmask16 lanes) {
-    return a.bias == nullptr ? _mm512_setzero_ps() : load(a.bias + first, lanes);
+// rows [row, row + 16), as far as they are there. Rounded first, two outputs at a time, so that a
+// single block of pairs is turned.
+void store_rows(const LinearBfloat16& a, const Sums& sums, const Biases& biases, int64_t column,
+                int64_t row, int64_t output) {
+  // Lane i of the lower half beside lane i of the upper one.
+  const __m512i zipped =
+      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const auto sums_of = [&](int64_t i) HWY_ATTR {
+    return _mm512_add_ps(_mm512_load_ps(sums.values[i] + column), _mm512_set1_ps(biases.values[i]));
   };
-  const __m512 low_bias = bias_of(output, low_mask),
-               high_bias = bias_of(output + kLanes, high_mask);
-  __m512i low[kLanes], high[kLanes];
+  __m512i pairs[kLanes];  // [i]: outputs 2 i and 2 i + 1 of 16 rows; then 32 outputs of row i
+#pragma GCC unroll 16
   for (int64_t i = 0; i < kLanes; ++i) {
-    low[i] = _mm512_load_si512(sums.values[i] + column);
-    high[i] = _mm512_load_si512(sums.values[kTileRows + i] + column);
+    const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(sums_of(2 * i + 1), sums_of(2 * i));
+    pairs[i] = _mm512_permutexvar_epi16(zipped, rounded);
   }
-  transpose(low);
-  transpose(high);
+  transpose(pairs);
+  const auto mask = first_lanes<__mmask32>(a.out - output);
   const int64_t count = std::min(kLanes, a.rows - row);
-  for (int64_t i = 0; i < count; ++i) {
-    const __m512 first = _mm512_add_ps(_mm512_castsi512_ps(low[i]), low_bias);
-    const __m512 second = _mm512_add_ps(_mm512_castsi512_ps(high[i]), high_bias);
-    const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-    _mm512_mask_storeu_epi16(a.y + (row + i) * a.y_stride + output, mask, rounded);
-  }
+  for (int64_t i = 0; i < count; ++i)
+    _mm512_mask_storeu_epi16(a.y + (row + i) * a.y_stride + output, mask, pairs[i]);
 }
 
 // What of the product is computed: panels [first, last) over [begin, end) of the depth.
@@ -131,27 +146,34 @@ struct Part {
   int64_t first, last, begin, end;
 };
 
-// A part of a block of outputs. `sums`: of its pairs of panels. `next`: the block after it.
+// A part of a block of outputs. `sums`: of its pairs of panels where they wait for another part,
+// else two, taken in turn, so that they stay in the cache. `next`: the block after it.
 template <bool kHasLower, bool kIsFirst>
 void multiply_part(const LinearBfloat16& a, int64_t output, int64_t next, const Part& part,
                    Sums* sums) {
   const auto weights_of = [&](int64_t row) {
     return a.weight + row * a.weight_stride + part.begin;
   };
-  const Strides strides{a.weight_stride, kLanes * a.depth};
+  const Strides strides{a.weight_stride, kLanes * a.depth, a.y_stride};
+  const Biases biases(a, output);
+  const bool is_last = part.end == a.depth, is_whole = kIsFirst && is_last;
   const int64_t depth = part.end - part.begin, num_pairs = (part.last - part.first + 1) / 2;
   for (int64_t pair = 0; pair < num_pairs; ++pair) {
-    const int64_t p = part.first + 2 * pair;
-    const Ahead ahead{weights_of(next), kLinearBlockOutputs * pair / num_pairs,
-                      kLinearBlockOutputs * (pair + 1) / num_pairs};
+    const int64_t p = part.first + 2 * pair, row = p * kLanes;
+    const Ahead ahead{.weight = weights_of(next),
+                      .begin = kLinearBlockOutputs * pair / num_pairs,
+                      .end = kLinearBlockOutputs * (pair + 1) / num_pairs,
+                      .y = a.y + row * a.y_stride + output,
+                      .num_rows = is_last ? std::min(2 * kLinearPanelRows, a.rows - row) : 0};
+    Sums& those = sums[is_whole ? pair % 2 : pair];
     const uint16_t* panel = a.panels + p * strides.panel + part.begin * kLanes;
     const bool has_right = p + 1 < part.last;
     const auto run =
         has_right ? multiply<kHasLower, true, kIsFirst> : multiply<kHasLower, false, kIsFirst>;
-    run(weights_of(output), panel, depth, strides, ahead, sums[pair]);
-    if (part.end < a.depth) continue;
-    store_rows(a, sums[pair], 0, p * kLanes, output);
-    if (has_right) store_rows(a, sums[pair], kLanes, (p + 1) * kLanes, output);
+    run(weights_of(output), panel, depth, strides, ahead, those);
+    if (!is_last) continue;
+    store_rows(a, those, biases, 0, row, output);
+    if (has_right) store_rows(a, those, biases, kLanes, row + kLanes, output);
   }
 }
 
@@ -189,7 +211,8 @@ void linear_amx(const LinearBfloat16& a, int64_t begin, int64_t end) {
   const int64_t chunk = size_of_parts(num_panels, kCacheBytes / (kLanes * depth * 2), 2);
   const int64_t num_pairs = chunk / 2;
   const bool has_parts = depth < a.depth;
-  const std::unique_ptr<Sums[]> sums(new Sums[num_pairs * (has_parts ? end - begin : 1)]);
+  const std::unique_ptr<Sums[]> sums(
+      new Sums[std::max<int64_t>(2, num_pairs) * (has_parts ? end - begin : 1)]);
   Tiles tiles;
   for (int64_t first = 0; first < num_panels; first += chunk) {
     for (int64_t d = 0; d < a.depth; d += depth) {
