@@ -3,7 +3,8 @@
 // lie as it reads them. Results equal those of int8_product_vnni.cpp bit by bit.
 //
 // Four tiles of sums are 32 rows by one panel. At the end of a block they go to memory, where 128
-// times the sum of the row of x, which the weights' offset of 128 added, is taken off again.
+// times the sum of the row of x, which the weights' offset of 128 added, is taken off again. The
+// next panel is fetched while one is in use.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 
 #if I1_HAS_AMX
 
-HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-int8")
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-int8")
 #include "i1/kernels/amx-inl.h"
 #include "i1/kernels/int8_product_avx512-inl.h"
 
@@ -44,16 +45,33 @@ struct Tail {
   alignas(64) uint8_t weights[kTileGroups * kPanelStride];
 };
 
+// What is fetched meanwhile: some lines at each step of 64 of the depth, and of y a row.
+struct Ahead {
+  const uint8_t* lines;
+  int64_t num_lines;  // at a step
+  char* y;
+  int64_t y_bytes, num_rows;  // from a row to the next; the rows there are
+
+  HWY_INLINE void fetch(int64_t step) const {
+    for (int64_t i = 0; i < num_lines; ++i)
+      _mm_prefetch(lines + (step * num_lines + i) * kLineBytes, _MM_HINT_T1);
+    if (step < num_rows) prefetch_to_write(y + step * y_bytes);
+  }
+
+  static constexpr int64_t kLineBytes = 64;
+};
+
 // The tiles of sums over [begin, end) of the depth.
 template <bool kHasLower>
 void add_block(const Int8Product& a, const int8_t* x, const uint8_t* panel, const Tail& tail,
-               int64_t begin, int64_t end) {
+               const Ahead& ahead, int64_t begin, int64_t end) {
   const int64_t depth = a.groups * kGroupDepth, stride = padded_depth(depth);
   zero_tile<kUpperLeft>();
   zero_tile<kUpperRight>();
   if constexpr (kHasLower) zero_tile<kLowerLeft>();
   if constexpr (kHasLower) zero_tile<kLowerRight>();
   for (int64_t d = begin; d < end; d += kTileDepth) {
+    ahead.fetch(d / kTileDepth);
     const uint8_t* w = d + kTileDepth <= depth ? panel + d * kPanelColumns : tail.weights;
     load_tile<kLeft>(w, kPanelStride);
     load_tile<kUpper>(x + d, stride);
@@ -68,17 +86,31 @@ void add_block(const Int8Product& a, const int8_t* x, const uint8_t* panel, cons
   }
 }
 
+// 32 results of a row, rounded to y.
+void store_row(float* y, __m512 low, __m512 high, __mmask32 mask) {
+  _mm512_mask_storeu_ps(y, static_cast<__mmask16>(mask), low);
+  _mm512_mask_storeu_ps(y + kLanes, static_cast<__mmask16>(mask >> 16), high);
+}
+void store_row(uint16_t* y, __m512 low, __m512 high, __mmask32 mask) {
+  _mm512_mask_storeu_epi16(y, mask, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
 // Rows [row, row + num_rows), up to two tiles of them, of one panel.
 template <class T, bool kHasLower>
-void tile(const Int8Product& a, int64_t row, int64_t num_rows, int64_t panel, const Tail& tail) {
+void tile(const Int8Product& a, int64_t row, int64_t num_rows, int64_t panel, const Tail& tail,
+          const Ahead& ahead) {
   const int64_t depth = a.groups * kGroupDepth,
                 num_blocks = kernels::num_blocks(depth, a.block_depth);
   const int8_t* x = a.x + row * padded_depth(depth);
+  const int64_t column = panel * kPanelColumns;
+  const Columns<T> left(a, column), right(a, column + kLanes);
+  const auto mask = first_lanes<__mmask32>(a.F - column);
+  T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
   alignas(64) int32_t sums[2 * kTileRows][kPanelColumns];
   alignas(64) float totals[2 * kTileRows][kPanelColumns];
   for (int64_t block = 0; block < num_blocks; ++block) {
     const int64_t begin = block * a.block_depth;
-    add_block<kHasLower>(a, x, a.panels + panel * kPanelColumns * depth, tail, begin,
+    add_block<kHasLower>(a, x, a.panels + panel * kPanelColumns * depth, tail, ahead, begin,
                          std::min(depth, begin + a.block_depth));
     store_tile<kUpperLeft>(sums[0], sizeof sums[0]);
     store_tile<kUpperRight>(sums[0] + kLanes, sizeof sums[0]);
@@ -87,20 +119,19 @@ void tile(const Int8Product& a, int64_t row, int64_t num_rows, int64_t panel, co
     for (int64_t r = 0; r < num_rows; ++r) {
       const int64_t at = (row + r) * num_blocks + block;
       const __m512i offset = _mm512_set1_epi32(128 * a.x_sum[at]);
-      for (int64_t c = 0; c < kPanelColumns; c += kLanes) {
+      const auto total = [&](int64_t c) HWY_ATTR {
         const __m512i exact = _mm512_sub_epi32(_mm512_load_si512(sums[r] + c), offset);
         const __m512 before = block == 0 ? _mm512_setzero_ps() : _mm512_load_ps(totals[r] + c);
-        _mm512_store_ps(totals[r] + c, kernels::add_block(exact, a.x_scale[at], before));
+        return kernels::add_block(exact, a.x_scale[at], before);
+      };
+      const __m512 low = total(0), high = total(kLanes);
+      if (block + 1 < num_blocks) {
+        _mm512_store_ps(totals[r], low);
+        _mm512_store_ps(totals[r] + kLanes, high);
+      } else {
+        store_row(y + r * a.y_stride, left.of(low), right.of(high), mask);
       }
     }
-  }
-  for (int64_t c = 0; c < kPanelColumns; c += kLanes) {
-    const int64_t column = panel * kPanelColumns + c;
-    if (column >= a.F) break;
-    const Columns<T> columns(a, column);
-    T* y = static_cast<T*>(a.y) + row * a.y_stride + column;
-    for (int64_t r = 0; r < num_rows; ++r)
-      columns.finish(_mm512_load_ps(totals[r] + c), y + r * a.y_stride);
   }
 }
 
@@ -109,16 +140,24 @@ void product(const Int8Product& a, int64_t begin, int64_t end) {
   const int64_t row_bytes = std::max<int64_t>(1, padded_depth(a.groups * kGroupDepth));
   const int64_t fit = kCacheBytes / row_bytes / (2 * kTileRows);
   const int64_t block = std::max<int64_t>(1, fit) * 2 * kTileRows;
+  const int64_t panel_bytes = a.groups * kPanelStride, num_steps = row_bytes / kTileDepth;
   Tiles tiles;
   for (int64_t first = 0; first < a.rows; first += block) {
     const int64_t last = std::min(a.rows, first + block);
+    const int64_t num_pieces = num_steps * ((last - first + 2 * kTileRows - 1) / (2 * kTileRows));
+    const int64_t lines = panel_bytes / (num_pieces * Ahead::kLineBytes);
     for (int64_t panel = begin; panel < end; ++panel) {
       const Tail tail(a, panel);
+      const uint8_t* next = a.panels + std::min(panel + 1, end - 1) * panel_bytes;
       for (int64_t row = first; row < last; row += 2 * kTileRows) {
         const int64_t num_rows = std::min(2 * kTileRows, last - row);
+        T* y = static_cast<T*>(a.y) + row * a.y_stride + panel * kPanelColumns;
+        const Ahead ahead{next, lines, reinterpret_cast<char*>(y),
+                          a.y_stride * static_cast<int64_t>(sizeof(T)), num_rows};
         tiles.shape_for(num_rows);
-        num_rows > kTileRows ? tile<T, true>(a, row, num_rows, panel, tail)
-                             : tile<T, false>(a, row, num_rows, panel, tail);
+        num_rows > kTileRows ? tile<T, true>(a, row, num_rows, panel, tail, ahead)
+                             : tile<T, false>(a, row, num_rows, panel, tail, ahead);
+        next += num_steps * lines * Ahead::kLineBytes;
       }
     }
   }

@@ -34,10 +34,9 @@ struct Columns {
         scale(load(a.scale + column, mask)),
         bias(load(static_cast<const T*>(a.bias) + column, mask)) {}
 
-  // The layer's result of one row: total scale + bias, to y.
-  HWY_INLINE void finish(__m512 total, T* y) const {
-    store(y, mask, _mm512_fmadd_ps(total, scale, bias));
-  }
+  // The layer's result of one row: total scale + bias; and that to y.
+  HWY_INLINE __m512 of(__m512 total) const { return _mm512_fmadd_ps(total, scale, bias); }
+  HWY_INLINE void finish(__m512 total, T* y) const { store(y, mask, of(total)); }
 
   __mmask16 mask;
   __m512 scale, bias;
