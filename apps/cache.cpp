@@ -26,6 +26,19 @@ void add_set_options(CLI::App& app, Sets& sets) {
   app.add_option("--sets", sets.names, "names of the data sets")->required()->delimiter(',');
 }
 
+void print(const fs::path& folder) {
+  const LatentCache cache = LatentCache::open(folder);
+  std::printf("%s: %ld examples\n", folder.c_str(), cache.size());
+  const CacheOrigin& origin = cache.origin();
+  if (origin.buckets.unit == 0) return;
+  const std::vector<ImageSize> sizes = bucket_sizes(origin.buckets, origin.resolution);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    std::printf("    %4d x %4d  %7ld\n", sizes[i].width, sizes[i].height,
+                cache.bucket_size(static_cast<int64_t>(i)));
+  }
+  std::printf("    to train on them: buckets.unit=%ld\n", origin.buckets.unit);
+}
+
 }  // namespace
 
 int run_data_tokenizer(int argc, char** argv) {
@@ -54,6 +67,7 @@ int run_data_cache(int argc, char** argv) {
   std::string dtype = "auto", vae = "taef2";
   MakeCacheOptions options;
   MachineOptions machine;
+  bool has_buckets = false;
   add_set_options(app, sets);
   app.add_option("--output", output, "folder for one cache a data set")->required();
   app.add_option("--vae", vae, "autoencoder: a bundled name, a TAEF2 file or a diffusers folder")
@@ -62,6 +76,9 @@ int run_data_cache(int argc, char** argv) {
   app.add_option("--size", options.resolution, "side of the pictures in pixels")
       ->check(whole_number<int64_t>(8, 4096))
       ->capture_default_str();
+  app.add_flag("--buckets", has_buckets,
+               "keep about the shape of pictures: nine sizes of as many pixels, up to 7:4 (fewer "
+               "below 256 pixels); the recipe then needs buckets.unit=UNIT, which is printed");
   app.add_option("--max-examples", options.max_examples, "of each set; 0 = all")
       ->check(whole_number<int64_t>(0))
       ->capture_default_str();
@@ -79,6 +96,8 @@ int run_data_cache(int argc, char** argv) {
   check_user(encoder.empty() || fs::is_directory(encoder), "--text-encoder ", encoder.string(),
              ": no such folder");
   check_user(!output.empty(), "--output is empty; expected a folder");
+  if (has_buckets) options.buckets = usual_buckets(options.resolution);
+  bucket_sizes(options.buckets, options.resolution);  // throws where there are none
   for (const std::string& name : sets.names) find_shards(sets.data_root / name);
   options.vae = find_weights(vae, program_folder());
   std::string why;
@@ -88,8 +107,7 @@ int run_data_cache(int argc, char** argv) {
     options.output = output / name;
     if (!fs::exists(options.output)) make_cache(options, at::Device(machine.device));
     if (!encoder.empty()) cache_text_states(options.output, encoder, at::Device(machine.device));
-    std::printf("%s: %ld examples\n", options.output.c_str(),
-                LatentCache::open(options.output).size());
+    print(options.output);
   }
   return 0;
 }

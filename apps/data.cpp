@@ -56,6 +56,7 @@ struct PictureBuild {
   RecordBuildOptions options;
   std::vector<int64_t> shards;
   int64_t count = -1, num_shards = 0;
+  bool has_buckets = false;
 };
 
 void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& machine) {
@@ -70,6 +71,8 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
   app.add_option("--size", options.image_size, "side of the pictures in pixels")
       ->check(whole_number(1, 16384))
       ->capture_default_str();
+  app.add_flag("--buckets", build.has_buckets,
+               "keep about the shape of pictures (see i1 data cache --buckets) instead of squares");
   app.add_option("--num-shards", build.num_shards,
                  "files of the whole set; default: one for 4,096 pictures")
       ->check(whole_number<int64_t>(1, 100'000));
@@ -142,6 +145,7 @@ void run_picture_build(PictureBuild& build, bool is_of_tars) {
   if (!build.shards.empty()) build.options.shards = Span{build.shards[0], build.shards[1]};
   if (build.count >= 0) build.options.target_count = build.count;
   build.options.background = parse_colour(build.background);
+  if (build.has_buckets) build.options.buckets = usual_buckets(build.options.image_size);
   TarSet found = read_pictures(build, is_of_tars);
   const auto num_pictures = static_cast<int64_t>(found.pictures.size());
   build.options.num_shards = build.num_shards > 0

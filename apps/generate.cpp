@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "apps/commands.h"
 #include "apps/model_options.h"
@@ -24,7 +25,8 @@ constexpr int64_t kMaxPictures = 10'000, kMaxIndex = 1'000'000'000;
 
 struct Options {
   std::vector<std::string> prompts;
-  std::string prompt_file, size;
+  std::string prompt_file, size, aspect;
+  std::optional<ImageSize> shape;  // of --aspect
   Request request;
   int64_t num_images = 1, batch_size = 4;
   std::string dtype = "auto";
@@ -39,6 +41,10 @@ void add_options(CLI::App& app, Options& options) {
                  "a file with a prompt a line; - reads standard input");
   add_model_options(app, request);
   app.add_option("--size", options.size, "WIDTHxHEIGHT in pixels; default: the model's own");
+  app.add_option("--aspect", options.aspect,
+                 "WIDTH:HEIGHT such as 3:2: the nearest size at the model's number of pixels, of "
+                 "those it was trained on where there are several")
+      ->excludes("--size");
   app.add_option("--num-images", options.num_images, "pictures a prompt")
       ->check(whole_number<int64_t>(1, kMaxPictures))
       ->capture_default_str();
@@ -98,17 +104,41 @@ std::vector<std::string> read_prompts(const Options& options) {
   return prompts;
 }
 
-void parse_size(const std::string& text, Request& request) {
-  if (text.empty()) return;
-  int width = 0, height = 0;
+// "WIDTH", a sign, "HEIGHT"; nothing where it is anything else.
+std::optional<ImageSize> parse_sides(const std::string& text, char sign) {
+  ImageSize size;
   const char* end = text.data() + text.size();
-  const auto wide = std::from_chars(text.data(), end, width);
-  const bool has_height = wide.ec == std::errc() && wide.ptr != end && *wide.ptr == 'x';
-  const auto high = std::from_chars(has_height ? wide.ptr + 1 : end, end, height);
-  check_user(has_height && high.ec == std::errc() && high.ptr == end && width > 0 && height > 0,
-             "--size ", text, ": expected WIDTHxHEIGHT in pixels, such as 128x128");
-  request.width = width;
-  request.height = height;
+  const auto wide = std::from_chars(text.data(), end, size.width);
+  const bool has_height = wide.ec == std::errc() && wide.ptr != end && *wide.ptr == sign;
+  const auto high = std::from_chars(has_height ? wide.ptr + 1 : end, end, size.height);
+  const bool is_whole = has_height && high.ec == std::errc() && high.ptr == end;
+  return is_whole && size.width > 0 && size.height > 0 ? std::optional(size) : std::nullopt;
+}
+
+void parse_size(Options& options) {
+  if (!options.size.empty()) {
+    const auto size = parse_sides(options.size, 'x');
+    check_user(size.has_value(), "--size ", options.size,
+               ": expected WIDTHxHEIGHT in pixels, such as 128x128");
+    options.request.width = size->width;
+    options.request.height = size->height;
+  }
+  if (options.aspect.empty()) return;
+  options.shape = parse_sides(options.aspect, ':');
+  check_user(options.shape.has_value(), "--aspect ", options.aspect,
+             ": expected WIDTH:HEIGHT, such as 3:2");
+}
+
+// The bucket for --aspect. The shapes of a model trained on squares are those that buckets would
+// have; how good they are is for the eye.
+void choose_bucket(const ImageSize& shape, const BundleConfig& config, Request& request) {
+  const int64_t resolution = config.model.resolution;
+  const Buckets buckets = config.buckets.unit > 0 ? config.buckets : usual_buckets(resolution);
+  const std::vector<ImageSize> sizes = bucket_sizes(buckets, resolution);
+  const ImageSize& size =
+      sizes[static_cast<size_t>(nearest_bucket(sizes, shape.width, shape.height))];
+  request.width = size.width;
+  request.height = size.height;
 }
 
 // Flags that were not given take the model's own values.
@@ -137,7 +167,7 @@ int run_generate(int argc, char** argv) {
   add_options(app, options);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   apply(options.machine);
-  parse_size(options.size, options.request);
+  parse_size(options);
   const std::vector<std::string> prompts = read_prompts(options);
   check_user(!options.output.empty(), "--output is empty; expected a PNG or a folder");
   const bool is_single = prompts.size() == 1 && options.num_images == 1;
@@ -153,6 +183,7 @@ int run_generate(int argc, char** argv) {
   const Precision precision = choose_precision(options.dtype, device, why);
   const Pipeline pipeline(load_model(options.request, device, precision), device, precision);
   fill_in(app, pipeline.config(), options.request);
+  if (options.shape) choose_bucket(*options.shape, pipeline.config(), options.request);
   std::vector<Request> requests;
   for (size_t p = 0; p < prompts.size(); ++p) {
     for (int64_t i = 0; i < options.num_images; ++i) {

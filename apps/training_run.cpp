@@ -29,12 +29,23 @@ constexpr double kExportedGuidance = 4;
 constexpr int kSheetColumns = 6, kSheetPicture = 160;
 constexpr double kSecondsBetweenLines = 30;
 
-void check_fits(const LatentCache& cache, const ModelConfig& model, const std::string& where) {
-  const std::vector<int64_t> expected = {model.latent_channels, model.latent_size,
-                                         model.latent_size};
-  check_user(cache.latent_shape() == expected, where, ": latents of shape ",
-             at::IntArrayRef(cache.latent_shape()), ", but the recipe's model takes ",
-             at::IntArrayRef(expected));
+void check_fits(const LatentCache& cache, const TrainConfig& config, const std::string& where) {
+  const ModelConfig& model = config.model;
+  const Buckets& found = cache.origin().buckets;
+  check_user(found == config.buckets, where, ": has buckets of unit ", found.unit, " up to ",
+             found.max_aspect, ", but the recipe of unit ", config.buckets.unit, " up to ",
+             config.buckets.max_aspect, " (0: none); buckets.unit=", found.unit,
+             " trains on these");
+  const std::vector<ImageSize> sizes = bucket_sizes(config.buckets, model.resolution);
+  const int64_t scale = model.resolution / model.latent_size;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const std::vector<int64_t> shape = cache.latent_shape(static_cast<int64_t>(i));
+    const std::vector<int64_t> expected = {model.latent_channels, sizes[i].height / scale,
+                                           sizes[i].width / scale};
+    check_user(shape.empty() || shape == expected, where, ": latents of shape ",
+               at::IntArrayRef(shape), ", but the recipe's model takes ",
+               at::IntArrayRef(expected));
+  }
   check_user(cache.origin().num_text_tokens <= model.num_text_tokens, where, ": captions of up to ",
              cache.origin().num_text_tokens, " tokens, but the recipe's model takes ",
              model.num_text_tokens);
@@ -44,7 +55,7 @@ CachedBatches open_data(const TrainConfig& config, const fs::path& data_root) {
   std::vector<LatentCache> caches;
   for (const std::string& name : config.data_sets) {
     caches.push_back(LatentCache::open(data_root / name));
-    check_fits(caches.back(), config.model, (data_root / name).string());
+    check_fits(caches.back(), config, (data_root / name).string());
     check_user(config.text.is_trained || caches.back().has_text_states(),
                (data_root / name).string(),
                ": holds no text states; add them with i1 data cache --text-encoder");
@@ -120,6 +131,7 @@ BundleConfig bundle_config(const TrainConfig& config) {
   BundleConfig bundle;
   bundle.name = config.recipe;
   bundle.model = config.model;
+  bundle.buckets = config.buckets;
   bundle.num_steps = kExportedSteps;
   bundle.guidance_scale = kExportedGuidance;
   return bundle;

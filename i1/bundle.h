@@ -11,6 +11,7 @@
 
 #include "i1/core/compute_dtype.h"
 #include "i1/core/lazy.h"
+#include "i1/io/buckets.h"
 #include "i1/io/safetensors.h"
 #include "i1/memory_plan.h"
 #include "i1/model/dual_stream.h"
@@ -25,6 +26,7 @@ namespace i1 {
 struct BundleConfig {
   std::string name;
   ModelConfig model;
+  Buckets buckets;               ///< other shapes that it is trained on
   std::string vae = "../taef2";  ///< relative to the folder
   int64_t num_steps = 250;
   double guidance_scale = 12;
@@ -35,6 +37,7 @@ struct BundleConfig {
   static void fields(auto& self, auto&& visit) {
     visit("name", self.name);
     visit("model", self.model);
+    visit("buckets", self.buckets);
     visit("vae", self.vae);
     visit("num_steps", self.num_steps);
     visit("guidance_scale", self.guidance_scale);

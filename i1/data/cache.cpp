@@ -102,6 +102,11 @@ std::string source_digest(const fs::path& folder) {
   return hex(fnv1a(all), 16);
 }
 
+BucketTables bucket_tables(const Buckets& buckets, int64_t bucket) {
+  if (buckets.unit == 0) return {"latents", ""};
+  return {concat("latents_", bucket), concat("examples_", bucket)};
+}
+
 LatentCache LatentCache::open(const fs::path& folder) {
   const fs::path path = folder / "cache.json";
   check_user(fs::exists(path), folder.string(),
@@ -116,18 +121,39 @@ LatentCache LatentCache::open(const fs::path& folder) {
   const auto table = [&](const char* name, at::ScalarType dtype) {
     return open_table(folder, tables, name, dtype, path);
   };
-  cache.tables_ = std::make_shared<const Tables>(Tables{
-      table("latents", at::kBFloat16), table("names", at::kByte), table("name_offsets", at::kLong),
-      table("captions", at::kInt), table("caption_offsets", at::kLong),
-      table("token_ids", at::kInt), table("token_offsets", at::kLong)});
-  const int64_t num_offsets = cache.size() + 1;
-  check_user(cache.latent_shape().size() == 3 && cache.num_distinct_captions() >= 0 &&
-                 cache.tables_->name_offsets.num_rows() == num_offsets &&
-                 cache.tables_->caption_offsets.num_rows() == num_offsets,
-             path.string(), ": latents, names and captions do not fit each other; ", kHowToMake);
+  const auto open_bucket = [&](int64_t index) {
+    const BucketTables names = bucket_tables(cache.origin_.buckets, index);
+    Bucket bucket;
+    if (!names.examples.empty() && !tables.contains(names.latents)) return bucket;
+    bucket.latents = table(names.latents.c_str(), at::kBFloat16);
+    if (!names.examples.empty()) bucket.examples = table(names.examples.c_str(), at::kLong);
+    return bucket;
+  };
+  std::vector<Bucket> buckets;
+  const auto num_buckets =
+      static_cast<int64_t>(bucket_sizes(cache.origin_.buckets, cache.origin_.resolution).size());
+  for (int64_t i = 0; i < num_buckets; ++i) buckets.push_back(open_bucket(i));
+  cache.tables_ = std::make_shared<const Tables>(
+      Tables{std::move(buckets), table("names", at::kByte), table("name_offsets", at::kLong),
+             table("captions", at::kInt), table("caption_offsets", at::kLong),
+             table("token_ids", at::kInt), table("token_offsets", at::kLong)});
+  check_user(cache.tables_fit(), path.string(),
+             ": latents, names and captions do not fit each other; ", kHowToMake);
   cache.tokens_digest_ = string_member(json, "tokens_digest", path);
   cache.open_text_states(folder);
   return cache;
+}
+
+bool LatentCache::tables_fit() const {
+  int64_t num_latents = 0;
+  for (const auto& [latents, examples] : tables_->buckets) {
+    if (!latents) continue;
+    num_latents += latents->num_rows();
+    if (latents->row_shape().size() != 3) return false;
+    if (examples && examples->num_rows() != latents->num_rows()) return false;
+  }
+  return num_latents == size() && num_distinct_captions() >= 0 &&
+         tables_->name_offsets.num_rows() == size() + 1;
 }
 
 void LatentCache::open_text_states(const fs::path& folder) {
@@ -148,8 +174,28 @@ void LatentCache::open_text_states(const fs::path& folder) {
   origin_.text_encoder = string_member(json, "text_encoder", path);
 }
 
-at::Tensor LatentCache::latent(int64_t example) const {
-  return tables_->latents.rows(example, 1).squeeze(0);
+int64_t LatentCache::bucket_size(int64_t bucket) const {
+  const auto& latents = tables_->buckets[static_cast<size_t>(bucket)].latents;
+  return latents ? latents->num_rows() : 0;
+}
+
+std::vector<int64_t> LatentCache::latent_shape(int64_t bucket) const {
+  const auto& latents = tables_->buckets[static_cast<size_t>(bucket)].latents;
+  return latents ? latents->row_shape() : std::vector<int64_t>();
+}
+
+at::Tensor LatentCache::latent(int64_t row, int64_t bucket) const {
+  const auto& latents = tables_->buckets[static_cast<size_t>(bucket)].latents;
+  check_machine(latents.has_value(), name_, ": bucket ", bucket, " is empty");
+  return latents->rows(row, 1).squeeze(0);
+}
+
+int64_t LatentCache::example_of(int64_t row, int64_t bucket) const {
+  const auto& examples = tables_->buckets[static_cast<size_t>(bucket)].examples;
+  if (!examples) return row;
+  int64_t example = 0;
+  examples->read(row, 1, &example);
+  return example;
 }
 
 std::string LatentCache::image_name(int64_t example) const {
@@ -207,9 +253,11 @@ void check_origin(const CacheOrigin& expected, const std::string& where_expected
 void check_same_origin(const LatentCache& first, const LatentCache& second) {
   check_origin(first.origin(), first.name(), second.origin(), second.name());
   check_origin(second.origin(), second.name(), first.origin(), first.name());
-  check_user(first.latent_shape() == second.latent_shape(), second.name(), ": latents of shape ",
-             at::IntArrayRef(second.latent_shape()), ", but ", first.name(), " has ",
-             at::IntArrayRef(first.latent_shape()));
+  for (int64_t i = 0; i < first.num_buckets(); ++i) {
+    const std::vector<int64_t> one = first.latent_shape(i), other = second.latent_shape(i);
+    check_user(one.empty() || other.empty() || one == other, second.name(), ": latents of shape ",
+               at::IntArrayRef(other), ", but ", first.name(), " has ", at::IntArrayRef(one));
+  }
 }
 
 }  // namespace i1

@@ -1,7 +1,9 @@
 // The latent cache: what training reads instead of pictures. One folder a data set:
 //
 //   cache.json                        what made it (CacheOrigin) and the layout of its tables
-//   latents                           (n, C, h, w) bfloat16
+//   latents                           (n, C, h, w) bfloat16; with buckets (i1/io/buckets.h) for
+//   each
+//     or latents_3, examples_3        that has pictures its own, with the numbers of their examples
 //   names, name_offsets               image names, packed
 //   captions, caption_offsets         for each example its captions, as numbers of distinct ones
 //   token_ids, token_offsets          for each distinct caption its tokens, packed
@@ -17,12 +19,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "i1/core/files.h"
 #include "i1/data/rows.h"
+#include "i1/io/buckets.h"
 
 namespace i1 {
 
@@ -30,7 +34,8 @@ namespace i1 {
 /// `source` alone is each set's own.
 struct CacheOrigin {
   int64_t format = 2;
-  int64_t resolution = 0;    ///< pixels
+  int64_t resolution = 0;  ///< pixels
+  Buckets buckets;
   std::string transform;     ///< how pictures became pixels: kPictureTransform
   std::string vae;           ///< name and digest of its weights; "mean" or "sample"
   std::string tokenizer;     ///< digest of tokenizer.json
@@ -41,6 +46,7 @@ struct CacheOrigin {
   static void fields(auto& self, auto&& visit) {
     visit("format", self.format);
     visit("resolution", self.resolution);
+    visit("buckets", self.buckets);
     visit("transform", self.transform);
     visit("vae", self.vae);
     visit("tokenizer", self.tokenizer);
@@ -51,7 +57,7 @@ struct CacheOrigin {
   bool operator==(const CacheOrigin&) const = default;
 };
 
-/// Shorter edge by Pillow's bilinear, centre crop, x / 255 * 2 - 1 (transform.h).
+/// To cover the size by Pillow's bilinear, centre crop, x / 255 * 2 - 1 (transform.h).
 inline constexpr const char* kPictureTransform = "bilinear centre crop, format 1";
 
 /// Size and CRC-32C of a file; of a folder those of its .safetensors and .json files and their
@@ -62,6 +68,12 @@ std::string file_digest(const std::filesystem::path& path);
 /// last MiB of each.
 std::string source_digest(const std::filesystem::path& folder);
 
+/// What the tables of a bucket are called; without buckets there is no table of examples.
+struct BucketTables {
+  std::string latents, examples;
+};
+BucketTables bucket_tables(const Buckets& buckets, int64_t bucket);
+
 class LatentCache {
  public:
   /// Maps a folder. Throws UserError where files are missing, damaged or do not fit each other.
@@ -69,10 +81,18 @@ class LatentCache {
 
   const CacheOrigin& origin() const { return origin_; }
   const std::string& name() const { return name_; }  ///< of the folder
-  int64_t size() const { return tables_->latents.num_rows(); }
-  const std::vector<int64_t>& latent_shape() const { return tables_->latents.row_shape(); }
+  int64_t size() const { return tables_->caption_offsets.num_rows() - 1; }
 
-  at::Tensor latent(int64_t example) const;  ///< (C, h, w) bfloat16, a view: do not write to it
+  /// Without buckets all latents are of one.
+  int64_t num_buckets() const { return static_cast<int64_t>(tables_->buckets.size()); }
+  int64_t bucket_size(int64_t bucket) const;  ///< its number of examples
+  /// (C, h, w); empty where the bucket is.
+  std::vector<int64_t> latent_shape(int64_t bucket = 0) const;
+  /// Row `row` of a bucket, (C, h, w) bfloat16, a view: do not write to it.
+  at::Tensor latent(int64_t row, int64_t bucket = 0) const;
+  /// Which example that row is of: without buckets the same number.
+  int64_t example_of(int64_t row, int64_t bucket) const;
+
   std::string image_name(int64_t example) const;
   int64_t num_captions(int64_t example) const;
   /// The index of one of an example's captions among the distinct ones.
@@ -86,13 +106,18 @@ class LatentCache {
   at::Tensor padding_state() const;               ///< (W) bfloat16: the constant padding row
 
  private:
+  struct Bucket {
+    std::optional<RowReader> latents, examples;  ///< neither where it is empty
+  };
   struct Tables {
-    RowReader latents, names, name_offsets, captions, caption_offsets, token_ids, token_offsets;
+    std::vector<Bucket> buckets;
+    RowReader names, name_offsets, captions, caption_offsets, token_ids, token_offsets;
   };
   struct TextStates {
     RowReader states, padding;
   };
   LatentCache() = default;
+  bool tables_fit() const;
   void open_text_states(const std::filesystem::path& folder);
 
   std::string name_, tokens_digest_;
@@ -115,10 +140,10 @@ class CacheWriter {
   /// The number of a caption given by its tokens; equal ones share a number.
   int64_t caption_number(const std::vector<int64_t>& token_ids);
 
-  /// latents: (k, C, h, w), any floating dtype; captions: the numbers of each example's captions,
-  /// possibly none.
+  /// latents: (k, C, h, w), any floating dtype, of one bucket; captions: the numbers of each
+  /// example's captions, possibly none.
   void add(const at::Tensor& latents, const std::vector<std::vector<int64_t>>& captions,
-           const std::vector<std::string>& image_names);
+           const std::vector<std::string>& image_names, int64_t bucket = 0);
 
   /// Throws UserError where nothing was added.
   void finish();

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "i1/core/config.h"
@@ -13,6 +14,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kCaptionsAtOnce = 256;
 constexpr size_t kMaxKnownBytes = size_t{256} << 20;
+const std::vector<int64_t> kNoShape;  // of rows that are one value
 
 const fs::path& not_there_yet(const fs::path& folder) {
   check_user(!fs::exists(folder), folder.string(), ": exists already; remove it to make it anew");
@@ -48,7 +50,16 @@ struct CacheWriter::Tables {
         captions(folder, "captions", "caption_offsets", at::kInt),
         token_ids(folder, "token_ids", "token_offsets", at::kInt) {}
 
-  std::optional<RowWriter> latents;  // its shape is known with the first example
+  struct Bucket {
+    Bucket(const fs::path& folder, const BucketTables& names, const std::vector<int64_t>& shape)
+        : latents(folder, names.latents, at::kBFloat16, shape) {
+      if (!names.examples.empty()) examples.emplace(folder, names.examples, at::kLong, kNoShape);
+    }
+
+    RowWriter latents;
+    std::optional<RowWriter> examples;
+  };
+  std::map<int64_t, Bucket> buckets;  // a bucket's shape is known with its first example
   RaggedWriter names, captions, token_ids;
 };
 
@@ -80,17 +91,20 @@ int64_t CacheWriter::caption_number(const std::vector<int64_t>& token_ids) {
 }
 
 void CacheWriter::add(const at::Tensor& latents, const std::vector<std::vector<int64_t>>& captions,
-                      const std::vector<std::string>& image_names) {
+                      const std::vector<std::string>& image_names, int64_t bucket) {
   const auto count = static_cast<size_t>(latents.size(0));
   check_machine(latents.dim() == 4 && captions.size() == count && image_names.size() == count,
                 "cache: ", latents.sizes(), " latents, ", captions.size(), " captions, ",
                 image_names.size(), " names");
-  if (!tables_->latents) {
-    tables_->latents.emplace(folder_.partial(), "latents", at::kBFloat16,
-                             latents.sizes().slice(1).vec());
-  }
-  tables_->latents->append(latents);
+  auto& [latents_of_bucket, examples] =
+      tables_->buckets
+          .try_emplace(bucket, folder_.partial(), bucket_tables(origin_.buckets, bucket),
+                       latents.sizes().slice(1).vec())
+          .first->second;
+  latents_of_bucket.append(latents);
   for (size_t i = 0; i < count; ++i) {
+    const int64_t example = tables_->captions.offsets.num_rows() - 1;
+    if (examples) examples->append(&example, 1);
     for (const int64_t caption : captions[i]) {
       const auto number = static_cast<int32_t>(caption);
       tables_->captions.values.append(&number, 1);
@@ -103,9 +117,13 @@ void CacheWriter::add(const at::Tensor& latents, const std::vector<std::vector<i
 }
 
 void CacheWriter::finish() {
-  check_user(tables_->latents.has_value(), path_.string(), ": no example to cache");
+  check_user(!tables_->buckets.empty(), path_.string(), ": no example to cache");
   nlohmann::ordered_json tables;
-  tables["latents"] = to_json(tables_->latents->close());
+  for (auto& [index, bucket] : tables_->buckets) {
+    const BucketTables names = bucket_tables(origin_.buckets, index);
+    tables[names.latents] = to_json(bucket.latents.close());
+    if (bucket.examples) tables[names.examples] = to_json(bucket.examples->close());
+  }
   tables["names"] = to_json(tables_->names.values.close());
   tables["name_offsets"] = to_json(tables_->names.offsets.close());
   tables["captions"] = to_json(tables_->captions.values.close());

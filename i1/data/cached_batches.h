@@ -1,6 +1,9 @@
 // Batches for training from latent caches. Every draw follows from the seed and a few counters, so
 // a run resumes at any step with nothing stored but those counters, and the order does not depend
-// on threads.
+// on threads or the number of processes.
+//
+// With buckets (i1/io/buckets.h) a batch is of one: it is picked by how often its examples are
+// drawn, then data sets by how often theirs in it are. So every example comes as often as without.
 #pragma once
 
 #include <condition_variable>
@@ -20,6 +23,7 @@ namespace i1 {
 /// One example of a batch.
 struct Draw {
   int64_t data_set = 0, example = 0;
+  int64_t row = 0;       ///< of its bucket
   int64_t caption = -1;  ///< among the data set's distinct captions; -1 = the example has none
   bool is_dropped =
       false;  ///< the null caption takes the caption's place, under the caption's mask
@@ -30,7 +34,8 @@ struct Batch {
   at::Tensor latents;  ///< (B, C, h, w) float32
 };
 
-/// Where a run is in its data: how many examples were drawn in all and from each data set.
+/// Where a run is in its data: how many examples were drawn in all and from each data set (its
+/// buckets one after the other, then those of the next).
 struct DataPosition {
   int64_t num_draws = 0;
   std::vector<int64_t> draws_of_set;
@@ -76,6 +81,16 @@ class CachedBatches {
  private:
   struct Place;
   struct Slot;
+  /// A bucket that has examples, and how often which data set gives one.
+  struct Pool {
+    int64_t bucket;
+    double weight;
+    Mixture data_sets;
+  };
+  static std::vector<Pool> make_pools(const std::vector<LatentCache>& caches,
+                                      const std::vector<double>& weights);
+  static Mixture mixture_of(const std::vector<Pool>& pools);
+  size_t num_buckets() const { return static_cast<size_t>(caches_.front().num_buckets()); }
   std::vector<Place> plan(DataPosition& position) const;
   Draw draw(const Place& place) const;
   std::vector<int64_t> drawable_captions(const LatentCache& cache, int64_t example) const;
@@ -84,7 +99,8 @@ class CachedBatches {
   void work();
 
   const std::vector<LatentCache> caches_;
-  const Mixture mixture_;
+  const std::vector<Pool> pools_;
+  const Mixture pool_mixture_;
   const double caption_dropout_;
   const RandomStream stream_;
   const BatchOptions options_;

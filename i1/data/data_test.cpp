@@ -104,6 +104,14 @@ TEST(Transform, SizesRoundHalfToEven) {
   EXPECT_EQ(resized_size(128, 129, 64).height, 64);  // 64.5
   EXPECT_EQ(resized_size(131, 128, 64).width, 66);   // 65.5
   EXPECT_EQ(resized_size(9, 400, 64).height, 2844);
+  for (const ImageSize& target : {ImageSize{80, 48}, {48, 80}, {64, 64}}) {
+    for (const ImageSize& from :
+         {ImageSize{1, 1}, {80, 48}, {81, 48}, {80, 49}, {500, 333}, {3, 70}}) {
+      const ImageSize size = covering_size(from.width, from.height, target);
+      EXPECT_TRUE(size.width == target.width || size.height == target.height);
+      EXPECT_TRUE(size.width >= target.width && size.height >= target.height);
+    }
+  }
 }
 
 TEST(Transform, AConstantPictureStaysConstant) {

@@ -54,8 +54,13 @@ Made make_example(const SourcePicture& picture, const CaptionTable& captions,
     const std::string bytes = read_source(picture);
     if (options.filter_shorter_edge && shorter_edge(bytes, picture.key) < size)
       return {Fate::kFiltered, {}, picture.key};
-    const Image image = resize_and_crop(decode(bytes, picture.key, options), size);
-    return {Fate::kWritten, {encode_png(image), size, size, 3, std::move(*texts), picture.key}};
+    const Image whole = decode(bytes, picture.key, options);
+    const std::vector<ImageSize> sizes = bucket_sizes(options.buckets, options.image_size);
+    const ImageSize& target =
+        sizes[static_cast<size_t>(nearest_bucket(sizes, whole.width, whole.height))];
+    const Image image = resize_and_crop(whole, target);
+    return {Fate::kWritten,
+            {encode_png(image), image.height, image.width, 3, std::move(*texts), picture.key}};
   } catch (const UserError& error) {
     return {Fate::kDecodeError, {}, error.what()};
   }

@@ -10,12 +10,14 @@
 
 #include "i1/data/sources.h"
 #include "i1/data/split.h"
+#include "i1/io/buckets.h"
 #include "i1/io/image.h"
 
 namespace i1 {
 
 struct RecordBuildOptions {
   int image_size = 256;  ///< R
+  Buckets buckets;       ///< other shapes at as many pixels; none by default
   int64_t num_shards = 1024;
   std::optional<Span> shards;                        ///< those to write; all if absent
   std::optional<std::array<uint8_t, 3>> background;  ///< under what is transparent (RGB); without

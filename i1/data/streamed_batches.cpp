@@ -123,7 +123,8 @@ StreamedBatches::Result StreamedBatches::make(const Draw& draw) const {
     check_record(payload.has_value(), "cut off", where, ": the shard ends before it");
     Example example = parse_stored_example(*payload, where);
     check_captions(example, options_.needs_caption, where);
-    result.picture = fit_picture(decode_picture(example, where), options_.resolution, where);
+    const auto side = static_cast<int>(options_.resolution);
+    result.picture = fit_picture(decode_picture(example, where), {side, side}, where);
     const auto num_captions = static_cast<int64_t>(example.captions.size());
     if (num_captions > 0) {
       result.example.caption =

@@ -126,15 +126,20 @@ Image resize_window(const Image& image, const Axis& x, const Axis& y) {
 
 }  // namespace
 
-ImageSize resized_size(int width, int height, int resolution) {
-  const auto scaled = [&](int longer, int shorter) {
-    const double size = std::nearbyint(longer * (static_cast<double>(resolution) / shorter));
+ImageSize covering_size(int width, int height, const ImageSize& target) {
+  const auto scaled = [&](int longer, int side, int shorter) {
+    const double size = std::nearbyint(longer * (static_cast<double>(side) / shorter));
     check_user(size <= kMaxSide, "a picture of ", width, " x ", height, " pixels is too narrow");
     return static_cast<int>(size);
   };
   check_user(width > 0 && height > 0, "a picture of ", width, " x ", height, " pixels");
-  if (width <= height) return {resolution, scaled(height, width)};
-  return {scaled(width, height), resolution};
+  if (int64_t{width} * target.height <= int64_t{height} * target.width)
+    return {target.width, scaled(height, target.width, width)};
+  return {scaled(width, target.height, height), target.height};
+}
+
+ImageSize resized_size(int width, int height, int resolution) {
+  return covering_size(width, height, {resolution, resolution});
 }
 
 Image resize_bilinear(const Image& image, int width, int height) {
@@ -156,15 +161,20 @@ Image centre_crop(const Image& image, int width, int height) {
 }
 
 Image resize_and_crop(const Image& image, int resolution) {
-  const ImageSize size = resized_size(image.width, image.height, resolution);
-  return resize_window(image, {image.width, size.width, (size.width - resolution) / 2, resolution},
-                       {image.height, size.height, (size.height - resolution) / 2, resolution});
+  return resize_and_crop(image, {resolution, resolution});
 }
 
-Image fit_picture(Image image, int64_t resolution, const std::string& where) {
-  if (image.width == resolution && image.height == resolution) return image;
+Image resize_and_crop(const Image& image, const ImageSize& target) {
+  const ImageSize size = covering_size(image.width, image.height, target);
+  return resize_window(
+      image, {image.width, size.width, (size.width - target.width) / 2, target.width},
+      {image.height, size.height, (size.height - target.height) / 2, target.height});
+}
+
+Image fit_picture(Image image, const ImageSize& target, const std::string& where) {
+  if (image.width == target.width && image.height == target.height) return image;
   try {
-    return resize_and_crop(image, static_cast<int>(resolution));
+    return resize_and_crop(image, target);
   } catch (const UserError& error) {
     throw RecordError("picture is too narrow", where + ": " + error.what());
   }

@@ -23,11 +23,16 @@ Image fit_within(Image image, int longest_edge);
 /// down.
 Image centre_crop(const Image& image, int width, int height);
 
+/// The smallest size of the picture's shape that covers `target`: resized_size for a square.
+ImageSize covering_size(int width, int height, const ImageSize& target);
+
 /// Both: an R x R picture. Small pictures are enlarged. Only what the crop shows is computed.
 Image resize_and_crop(const Image& image, int resolution);
+/// The same for a size that is no square.
+Image resize_and_crop(const Image& image, const ImageSize& target);
 
 /// The same of a stored picture, which is left as it is where it has that size. Throws RecordError
 /// "picture is too narrow", opened by `where`.
-Image fit_picture(Image image, int64_t resolution, const std::string& where);
+Image fit_picture(Image image, const ImageSize& target, const std::string& where);
 
 }  // namespace i1

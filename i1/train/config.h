@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "i1/flow/path.h"
+#include "i1/io/buckets.h"
 #include "i1/model/config.h"
 #include "i1/text/t5gemma_config.h"
 
@@ -35,6 +36,7 @@ struct TrainConfig {
 
   std::vector<std::string> data_sets;  ///< folders of latent caches below the data root
   std::vector<double> data_weights;    ///< one each; empty = equal
+  Buckets buckets;                     ///< of the caches; none = squares
   std::string init_from;           ///< an earlier stage, or a folder of `--export`, to start from
   int64_t max_caption_tokens = 0;  ///< longer captions are not drawn; 0 = all may be
   double caption_dropout = 0.1;
@@ -65,6 +67,7 @@ struct TrainConfig {
     visit("text", self.text);
     visit("data_sets", self.data_sets);
     visit("data_weights", self.data_weights);
+    visit("buckets", self.buckets);
     visit("init_from", self.init_from);
     visit("max_caption_tokens", self.max_caption_tokens);
     visit("caption_dropout", self.caption_dropout);

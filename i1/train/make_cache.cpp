@@ -72,6 +72,7 @@ int64_t make_cache(const MakeCacheOptions& options, at::Device device) {
   const Vae vae = Vae::load(options.vae, device, options.dtype);
   CacheOrigin origin;
   origin.resolution = options.resolution;
+  origin.buckets = options.buckets;
   origin.transform = kPictureTransform;
   origin.vae =
       concat(vae.name(), " ", file_digest(options.vae), " mean ", c10::toString(options.dtype));
@@ -83,20 +84,25 @@ int64_t make_cache(const MakeCacheOptions& options, at::Device device) {
   int64_t most = RecordSet(options.source).num_records();
   if (options.max_examples > 0) most = std::min(most, options.max_examples);
   Progress progress("caching " + options.source.filename().string(), most, "pictures");
-  Pending pending;
+  const std::vector<ImageSize> sizes = bucket_sizes(options.buckets, options.resolution);
+  std::vector<Pending> waiting(sizes.size());  // one a bucket
   int64_t count = 0;
-  const auto flush = [&] {
+  const auto flush = [&](int64_t bucket) {
+    Pending& pending = waiting[static_cast<size_t>(bucket)];
     if (pending.pictures.empty()) return;
-    const at::Tensor pixels = to_pixels(at::cat(pending.pictures)).to(device);  // (k, 3, R, R)
-    writer.add(vae.encode(pixels), pending.captions, pending.names);
+    const at::Tensor pixels = to_pixels(at::cat(pending.pictures)).to(device);  // (k, 3, H, W)
+    writer.add(vae.encode(pixels), pending.captions, pending.names, bucket);
     pending = {};
   };
   const auto is_enough = [&] { return options.max_examples > 0 && count >= options.max_examples; };
   for_each_example(
       options.source, options.max_bad_share, [&](const Example& example, const std::string& where) {
         if (is_enough()) return;
-        pending.pictures.push_back(
-            to_tensor(fit_picture(decode_picture(example, where), options.resolution, where)));
+        const Image picture = decode_picture(example, where);
+        const int64_t bucket = nearest_bucket(sizes, picture.width, picture.height);
+        const ImageSize& size = sizes[static_cast<size_t>(bucket)];
+        Pending& pending = waiting[static_cast<size_t>(bucket)];
+        pending.pictures.push_back(to_tensor(fit_picture(picture, size, where)));
         std::vector<int64_t> captions;
         for (const std::string& caption : example.captions) {
           captions.push_back(writer.caption_number(
@@ -104,10 +110,10 @@ int64_t make_cache(const MakeCacheOptions& options, at::Device device) {
         }
         pending.captions.push_back(std::move(captions));
         pending.names.push_back(example.image_name);
-        if (static_cast<int64_t>(pending.pictures.size()) == kPicturesAtOnce) flush();
+        if (static_cast<int64_t>(pending.pictures.size()) == kPicturesAtOnce) flush(bucket);
         progress.update(++count);
       });
-  flush();
+  for (size_t bucket = 0; bucket < sizes.size(); ++bucket) flush(static_cast<int64_t>(bucket));
   writer.finish();
   return count;
 }

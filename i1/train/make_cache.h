@@ -16,6 +16,7 @@ struct MakeCacheOptions {
   std::filesystem::path vae;        ///< see Vae::load
   std::filesystem::path tokenizer;  ///< a folder with tokenizer.json
   int64_t resolution = 64;
+  Buckets buckets;  ///< other shapes at as many pixels; none by default
   int64_t num_text_tokens = 64;
   at::ScalarType dtype = at::kFloat;  ///< that the autoencoder computes in
   int64_t max_examples =
@@ -23,9 +24,9 @@ struct MakeCacheOptions {
   double max_bad_share = 0.01;  ///< of records that cannot be read, above which the pass stops
 };
 
-/// Encodes every picture of a set at `resolution` (shorter edge, centre crop; the mean of the
-/// autoencoder's distribution) and every caption to tokens. Bad records are counted by reason and
-/// skipped. Returns the number of examples.
+/// Encodes every picture of a set at `resolution`, or in the bucket that cuts least of it (scaled
+/// to cover the size, centre crop; the mean of the autoencoder's distribution) and every caption to
+/// tokens. Bad records are counted by reason and skipped. Returns the number of examples.
 int64_t make_cache(const MakeCacheOptions& options, at::Device device);
 
 /// Adds the states of a trained text encoder (a Hugging Face folder) to a cache.

@@ -98,6 +98,31 @@ TEST(MakeCache, TakesTheFirstExamplesAndScalesTheirPictures) {
   EXPECT_EQ(cache.image_name(2), "name 2");
 }
 
+TEST(MakeCache, APictureGoesIntoTheBucketThatCutsLeastOfIt) {
+  const auto picture = [](int width, int height) {
+    Example wide = example(width + height);
+    const Image image = make_image(width, height);
+    wide.png = encode_png(image);
+    wide.width = width;
+    wide.height = height;
+    return serialize(wide);
+  };
+  MakeCacheOptions options =
+      options_in(fresh_folder("buckets"),
+                 {picture(100, 60), picture(64, 64), picture(30, 50), picture(90, 91)});
+  options.resolution = 64;
+  options.buckets = usual_buckets(64);  // 48 x 80, 64 x 64, 80 x 48
+  EXPECT_EQ(make_cache(options, at::kCPU), 4);
+  const LatentCache cache = LatentCache::open(options.output);
+  EXPECT_EQ(cache.origin().buckets, options.buckets);
+  EXPECT_EQ(cache.latent_shape(0), (std::vector<int64_t>{32, 10, 6}));
+  EXPECT_EQ(cache.latent_shape(1), (std::vector<int64_t>{32, 8, 8}));
+  EXPECT_EQ(cache.latent_shape(2), (std::vector<int64_t>{32, 6, 10}));
+  EXPECT_EQ(cache.bucket_size(1), 2);
+  EXPECT_EQ(cache.image_name(cache.example_of(0, 0)), "name 80");
+  EXPECT_EQ(cache.image_name(cache.example_of(0, 2)), "name 160");
+}
+
 TEST(MakeCache, AnExampleWithoutCaptionIsTaken) {
   Example plain = example(1);
   plain.captions.clear();
