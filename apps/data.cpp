@@ -178,7 +178,8 @@ void run_picture_build(PictureBuild& build, bool is_of_tars) {
                 report.sheet.size());
   }
   if (has_all_shards(build.output, build.options.num_shards))
-    complete_dataset(build.output, build.options.image_size, DatasetInfo().description);
+    complete_dataset(build.output, build.has_buckets ? 0 : build.options.image_size,
+                     DatasetInfo().description);
 }
 
 // Returns whether nothing is wrong.

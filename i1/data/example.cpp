@@ -186,7 +186,7 @@ void ShardWriter::close() {
 std::string features_json(const DatasetInfo& info) {
   using nlohmann::json;
   const std::string core = "tensorflow_datasets.core.features.";
-  const std::string side = std::to_string(info.resolution);
+  const std::string side = info.resolution == 0 ? "-1" : std::to_string(info.resolution);
   const json text = {{"pythonClassName", core + "text_feature.Text"}, {"text", json::object()}};
   json caption = text, image_name = text;
   caption["description"] = "Captions of the picture.";

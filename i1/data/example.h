@@ -69,7 +69,7 @@ class ShardWriter {
 
 struct DatasetInfo {
   std::string description = "Pictures with captions.";
-  int64_t resolution = 0;
+  int64_t resolution = 0;              ///< 0: pictures have several sizes
   std::vector<int64_t> shard_lengths;  ///< records a shard
   int64_t num_payload_bytes = 0;       ///< of all records, without framing
 };

@@ -21,9 +21,15 @@ TEST(Buckets, WithoutAUnitThereIsTheSquareAlone) {
 
 TEST(Buckets, HaveThePixelsOfTheSquareAndMirrorEachOther) {
   using Sizes = std::vector<std::pair<int, int>>;
-  EXPECT_EQ(pairs(bucket_sizes(usual_buckets(256), 256)),
-            (Sizes{{192, 336}, {208, 304}, {224, 288}, {240, 272}, {256, 256},
-                   {272, 240}, {288, 224}, {304, 208}, {336, 192}}));
+  EXPECT_EQ(pairs(bucket_sizes(usual_buckets(256), 256)), (Sizes{{192, 336},
+                                                                 {208, 304},
+                                                                 {224, 288},
+                                                                 {240, 272},
+                                                                 {256, 256},
+                                                                 {272, 240},
+                                                                 {288, 224},
+                                                                 {304, 208},
+                                                                 {336, 192}}));
   EXPECT_EQ(pairs(bucket_sizes(usual_buckets(64), 64)), (Sizes{{48, 80}, {64, 64}, {80, 48}}));
   for (const int64_t resolution : {64, 128, 256, 512, 1024}) {
     const Buckets buckets = usual_buckets(resolution);
@@ -33,8 +39,7 @@ TEST(Buckets, HaveThePixelsOfTheSquareAndMirrorEachOther) {
       const int64_t pixels = int64_t{size.width} * size.height;
       EXPECT_LE(pixels, resolution * resolution);
       // One unit more on the longer side would be too much.
-      EXPECT_GT(pixels + buckets.unit * std::min(size.width, size.height),
-                resolution * resolution);
+      EXPECT_GT(pixels + buckets.unit * std::min(size.width, size.height), resolution * resolution);
       EXPECT_LE(std::max(size.width, size.height), 2 * std::min(size.width, size.height));
     }
   }

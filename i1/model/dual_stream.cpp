@@ -266,11 +266,12 @@ Layout make_layout(const DualStream& model, int64_t latent_height, int64_t laten
   RopeTables tables = model.rope_embedder;
   at::Tensor pos_embed = model.pos_embed;
   if (latent_height != config.latent_size || latent_width != config.latent_size) {
-    const double trained = static_cast<double>(config.latent_size);
-    const double scale = config.position_scale() * trained /
-                         std::sqrt(static_cast<double>(latent_height * latent_width));
-    tables = make_rope_tables(config, layout.rows, layout.columns, scale);
-    pos_embed = make_pos_embed(config.hidden_size, layout.rows, layout.columns, scale);
+    const double side = std::sqrt(static_cast<double>(I));  // of the square of as many tokens
+    const double scale = config.position_scale() * static_cast<double>(config.grid_size()) / side;
+    const auto first_of = [&](int64_t count) { return (side - static_cast<double>(count)) / 2; };
+    const std::array<double, 2> first = {first_of(layout.rows), first_of(layout.columns)};
+    tables = make_rope_tables(config, layout.rows, layout.columns, scale, first);
+    pos_embed = make_pos_embed(config.hidden_size, layout.rows, layout.columns, scale, first);
   }
   for_each_tensor(tables, "", [&](const std::string&, at::Tensor& table) {
     table = table.to(device, at::kFloat);

@@ -156,8 +156,9 @@ struct Layout {
   at::Tensor pos_embed;                            ///< (I, D) in the dtype of the weights
 };
 
-/// latent_height, latent_width: multiples of the patch size. Positions of a size the model was not
-/// trained on are scaled so that the picture spans what the trained one spans.
+/// latent_height, latent_width: multiples of the patch size. Positions of a size other than the
+/// model's square are scaled as those of a square of as many tokens, and count from where its
+/// middle is the middle of that square: else the subject of a wide picture stands in its left half.
 Layout make_layout(const DualStream& model, int64_t latent_height, int64_t latent_width,
                    const Condition& condition);
 

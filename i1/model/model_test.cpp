@@ -149,15 +149,17 @@ TEST(DualStream, PositionsOfAnotherShapeSpanTheTrainedArea) {
   const DualStream model = random_model(tiny_config());
   const Condition condition = condition_of(model, random_captions(model.config, {2}));
   EXPECT_TRUE(at::equal(make_layout(model, 8, 8, condition).pos_embed, model.pos_embed[0]));
-  for (const auto& [height, width] : {std::pair{4, 16}, {8, 16}, {16, 4}}) {
+  for (const auto& [height, width] : {std::pair{4, 16}, {8, 16}, {16, 4}, {16, 16}}) {
     const Layout layout = make_layout(model, height, width, condition);
     EXPECT_EQ(layout.rows, height / 2);
     EXPECT_EQ(layout.columns, width / 2);
     ASSERT_EQ(layout.pos_embed.size(0), layout.rows * layout.columns);
     // 256 / R times the ratio of the sides of two squares of these areas.
     const double scale = 256.0 / 64 * 8 / std::sqrt(height * width);
-    const int64_t row = 1, column = layout.columns - 1;
-    const at::Tensor place = layout.pos_embed[row * layout.columns + column];
+    // The middle lies where that of the square of as many tokens does.
+    const double side = std::sqrt(layout.rows * layout.columns);
+    const double row = 1 + (side - layout.rows) / 2, column = (side + layout.columns) / 2 - 1;
+    const at::Tensor place = layout.pos_embed[2 * layout.columns - 1];
     // The first half of the channels is the column, the second the row; each [sin | cos].
     // Angles up to 20 in float32.
     EXPECT_NEAR(place[0].item<double>(), std::sin(scale * column), 1e-5);

@@ -12,9 +12,11 @@ namespace i1 {
 
 /// Fixed positions added to the image tokens, (1, rows * columns, D) float32, row-major. The first
 /// half of the channels encodes the column index, the second the row, each [sin | cos] with
-/// frequencies 10000^(-k / (D / 4)); indices are multiplied by `scale`. Computed in float64.
-/// Reference: torch_train/models/dit.py, _get_interpolated_pos_embed.
-at::Tensor make_pos_embed(int64_t hidden_size, int64_t rows, int64_t columns, double scale);
+/// frequencies 10000^(-k / (D / 4)); indices count from `first` (row, column) and are multiplied by
+/// `scale`. Computed in float64. Reference: torch_train/models/dit.py,
+/// _get_interpolated_pos_embed.
+at::Tensor make_pos_embed(int64_t hidden_size, int64_t rows, int64_t columns, double scale,
+                          const std::array<double, 2>& first = {});
 
 /// cos and sin of position * scale * theta^(-2k / dim) for each axis: (length, dim / 2) float32, as
 /// checkpoints store them. Angles in float32, as in the reference.
@@ -27,8 +29,9 @@ struct RopeTables {
   }
 };
 
-/// Tables for a grid of rows x columns tokens.
-RopeTables make_rope_tables(const ModelConfig& config, int64_t rows, int64_t columns, double scale);
+/// Tables for a grid of rows x columns tokens, counted from `first`.
+RopeTables make_rope_tables(const ModelConfig& config, int64_t rows, int64_t columns, double scale,
+                            const std::array<double, 2>& first = {});
 
 /// The angles of each row of a packed buffer: cos and sin, (N, E / 2) float32. Neighbouring channel
 /// pairs share an angle.
