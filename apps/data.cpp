@@ -15,9 +15,11 @@
 #include "i1/data/caption_rows.h"
 #include "i1/data/example.h"
 #include "i1/data/nano_sheet.h"
+#include "i1/data/parquet_set.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/tar_set.h"
 #include "i1/data/verify.h"
+#include "i1/tables/addresses.h"
 
 namespace i1 {
 namespace {
@@ -48,8 +50,9 @@ void add_nano_options(CLI::App& app, NanoBuild& options, MachineOptions& machine
 constexpr int64_t kPicturesPerShard = 4096;
 constexpr int kSheetColumns = 10;
 
-// A folder of pictures, or tar files of pictures and captions.
+// A folder of pictures, or tar files or Parquet files of pictures and captions.
 struct PictureBuild {
+  ParquetSetOptions parquet;  // with addresses: Parquet files
   fs::path pictures, captions, output;
   std::vector<std::string> columns;
   std::string background;
@@ -63,7 +66,8 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
   RecordBuildOptions& options = build.options;
   app.add_option("--captions", build.captions,
                  "table of captions by \"key\" (the picture's name without extension) or "
-                 "\"file_name\": .json, .jsonl, .csv or .tsv; default: those beside the pictures");
+                 "\"file_name\": .json, .jsonl, .csv, .tsv or .parquet; default: those beside or "
+                 "with the pictures");
   app.add_option("--columns", build.columns,
                  "caption columns; a picture without one is skipped; default: all that hold text")
       ->delimiter(',');
@@ -116,7 +120,31 @@ std::optional<std::array<uint8_t, 3>> parse_colour(const std::string& text) {
                     static_cast<uint8_t>(value)};
 }
 
-TarSet read_pictures(const PictureBuild& build, bool is_of_tars) {
+std::vector<std::string> tell_captions(std::vector<std::string> columns) {
+  std::string names;
+  for (const std::string& column : columns) names += (names.empty() ? "" : ", ") + column;
+  std::fprintf(stderr, "captions from: %s (--columns chooses)\n", names.c_str());
+  return columns;
+}
+
+TarSet read_parquet(PictureBuild& build) {
+  ParquetSetOptions& options = build.parquet;
+  build.pictures = shown_address(options.addresses.front());
+  options.captions = build.columns;
+  options.read_captions = build.captions.empty();
+  ParquetSet set = list_parquet(options);
+  check_user(set.has_key_column || options.read_captions, build.pictures.string(),
+             ": no column image_id, __key__, id or global_id; name that of the table's keys with "
+             "--key");
+  if (options.read_captions && build.columns.empty()) build.columns = tell_captions(set.columns);
+  TarSet found;
+  found.pictures = std::move(set.pictures);
+  found.captions = std::move(set.captions);
+  return found;
+}
+
+TarSet read_pictures(PictureBuild& build, bool is_of_tars) {
+  if (!build.parquet.addresses.empty()) return read_parquet(build);
   if (is_of_tars) return list_tars(find_tars(build.pictures));
   TarSet found;
   found.pictures = list_folder(build.pictures);
@@ -126,15 +154,11 @@ TarSet read_pictures(const PictureBuild& build, bool is_of_tars) {
 CaptionTable read_captions(PictureBuild& build, const TarSet& found, bool is_of_tars) {
   const bool is_table = !build.captions.empty();
   const fs::path& where = is_table ? build.captions : build.pictures;
-  const std::vector<TableRow> rows = is_table     ? read_caption_rows(build.captions)
-                                     : is_of_tars ? found.captions
-                                                  : captions_beside(found.pictures);
-  if (build.columns.empty()) {
-    build.columns = text_columns(rows);
-    std::string names;
-    for (const std::string& column : build.columns) names += (names.empty() ? "" : ", ") + column;
-    std::fprintf(stderr, "captions from: %s (--columns chooses)\n", names.c_str());
-  }
+  const bool is_inside = is_of_tars || !build.parquet.addresses.empty();
+  const std::vector<TableRow> rows = is_table    ? read_caption_rows(build.captions)
+                                     : is_inside ? found.captions
+                                                 : captions_beside(found.pictures);
+  if (build.columns.empty()) build.columns = tell_captions(text_columns(rows));
   check_user(
       !build.columns.empty(), where.string(), ": no column that holds text alone; ",
       is_of_tars && !is_table ? "expected members .txt or .json" : "name some with --columns");
@@ -228,6 +252,19 @@ int run_data(int argc, char** argv) {
   tars.add_option("--pictures", pictures.pictures, "a tar file, or a folder of .tar files")
       ->required();
   add_picture_options(tars, pictures, machine);
+  CLI::App& parquet = *build.add_subcommand(
+      "parquet", "Parquet files, the form of most public sets: a picture and captions in each row");
+  parquet
+      .add_option("--pictures", pictures.parquet.addresses,
+                  "files or folders of .parquet files: local, http(s)://, s3:// or gs://")
+      ->required();
+  parquet.add_option("--picture", pictures.parquet.picture,
+                     "column of the pictures: bytes, {bytes, path}, paths or addresses; inside "
+                     "another: outer.inner; default: image, else jpg, webp, output or png");
+  parquet.add_option("--key", pictures.parquet.key,
+                     "column that names them; default: image_id, __key__, id or global_id, else "
+                     "FILE_ROW");
+  add_picture_options(parquet, pictures, machine);
   std::vector<fs::path> sets;
   CLI::App& verify = *app.add_subcommand(
       "verify",
@@ -239,7 +276,7 @@ int run_data(int argc, char** argv) {
   bool is_good = true;
   if (nano.parsed()) {
     for (const BuildReport& report : build_nano(nano_options)) print(report);
-  } else if (folder.parsed() || tars.parsed()) {
+  } else if (folder.parsed() || tars.parsed() || parquet.parsed()) {
     run_picture_build(pictures, tars.parsed());
   } else {
     for (const fs::path& set : sets) is_good = print(set, verify_records(set)) && is_good;

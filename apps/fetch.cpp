@@ -8,6 +8,7 @@
 #include "apps/options.h"
 #include "i1/data/fetch_list.h"
 #include "i1/data/fetched_picture.h"
+#include "i1/data/yfcc_database.h"
 #include "i1/net/fetch_many.h"
 
 namespace i1 {
@@ -25,9 +26,10 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   FetchManyOptions& fetch = options.fetch;
-  app.add_option("LIST", options.list,
-                 "lines of ADDRESS or NAME<TAB>ADDRESS, or CSV with the columns photoid and "
-                 "downloadurl (YFCC100M)")
+  app.add_option(
+         "LIST", options.list,
+         "lines of ADDRESS or NAME<TAB>ADDRESS, or the YFCC100M table: CSV with the columns "
+         "photoid and downloadurl, or the database yfcc100m_dataset.sql as published")
       ->required();
   app.add_option("--output", fetch.folder, "folder for the pictures")->required();
   app.add_option("--connections", fetch.num_connections, "pictures at a time")
@@ -64,15 +66,37 @@ std::ifstream open_list(const fs::path& path) {
   return in;
 }
 
+// The entries of a list, or of the YFCC100M database, one after the other.
+class Entries {
+ public:
+  Entries(const fs::path& list, FetchShard shard) {
+    if (fs::exists(list) && is_sqlite(list)) {
+      database_.emplace(list, shard.index, shard.count);
+    } else {
+      in_ = open_list(list);
+      lines_.emplace(in_, list.string(), shard);
+    }
+  }
+
+  std::optional<FetchEntry> next() { return database_ ? database_->next() : lines_->next(); }
+  int64_t num_incomplete() const {
+    return database_ ? database_->num_incomplete() : lines_->num_incomplete();
+  }
+
+ private:
+  std::ifstream in_;
+  std::optional<FetchListReader> lines_;
+  std::optional<YfccDatabase> database_;
+};
+
 // Reads all of the list, so that a mistake in its last line is told before anything is fetched.
 int64_t count_entries(const fs::path& list, FetchShard shard) {
-  std::ifstream in = open_list(list);
-  FetchListReader reader(in, list.string(), shard);
+  Entries entries(list, shard);
   int64_t count = 0;
-  while (reader.next()) ++count;
-  if (reader.num_incomplete() > 0)
+  while (entries.next()) ++count;
+  if (entries.num_incomplete() > 0)
     std::fprintf(stderr, "%s: %ld rows without an id or an address are left out\n", list.c_str(),
-                 static_cast<long>(reader.num_incomplete()));
+                 static_cast<long>(entries.num_incomplete()));
   return count;
 }
 
@@ -112,10 +136,9 @@ int run_data_fetch(int argc, char** argv) {
   fetch.part = concat(shard.index, "-of-", shard.count);
   fetch.extensions = picture_extensions();
   fetch.num_tasks = count_entries(options.list, shard);
-  std::ifstream in = open_list(options.list);
-  FetchListReader reader(in, options.list.string(), shard);
+  Entries entries(options.list, shard);
   const auto next = [&](FetchTask& task) {
-    std::optional<FetchEntry> entry = reader.next();
+    std::optional<FetchEntry> entry = entries.next();
     if (!entry) return false;
     task = {entry->row, std::move(entry->name), std::move(entry->extension),
             std::move(entry->address)};

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server for tests/download.sh and tests/fetch.sh: files of a folder, with every way a download goes wrong.
+"""A server for tests/download.sh, tests/fetch.sh and tests/parquet.sh: files of a folder, with every way a download goes wrong.
 
     http_server.py FOLDER LOG PORTS
 
@@ -51,18 +51,21 @@ class Handler(BaseHTTPRequestHandler):
     def file(self, body, ranges=True, etag=True, length=True, stop_at=None, pause=0.0, kind="application/octet-stream"):
         """Sends a file or the rest of it; `stop_at` bytes and the connection breaks off."""
         tag = '"' + hashlib.md5(body).hexdigest() + '"'
-        begin, status, wanted = 0, 200, self.headers.get("Range")
+        begin, status, wanted, total = 0, 200, self.headers.get("Range"), len(body)
         if ranges and wanted and self.headers.get("If-Range", tag) == tag:
-            begin, status = int(wanted[len("bytes="):-1]), 206
+            begin, last = wanted[len("bytes="):].split("-")
+            begin, status = int(begin), 206
             if begin >= len(body):
                 return self.plain(416)
+            if last:
+                body = body[:int(last) + 1]
         self.note(status)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if etag:
             self.send_header("ETag", tag)
         if status == 206:
-            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{total}")
         if length:
             self.send_header("Content-Length", str(len(body) - begin))
         else:

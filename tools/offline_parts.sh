@@ -10,7 +10,7 @@ folder=${1:?usage: tools/offline_parts.sh FOLDER}
 mkdir -p "$folder"
 cd "$folder"
 wanted=(ninja-build nlohmann-json3-dev libcli11-dev libhwy-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libtiff-dev libgif-dev
-  librsvg2-dev zlib1g-dev libisal-dev libjemalloc-dev libssl-dev libcurl4-openssl-dev libarchive-dev libfarmhash-dev libgtest-dev
+  librsvg2-dev zlib1g-dev libisal-dev libjemalloc-dev libssl-dev libcurl4-openssl-dev libarchive-dev libsqlite3-dev libfarmhash-dev libgtest-dev
   libgmock-dev libbenchmark-dev)
 # With every library that the linker or the loader then asks for; what a machine with a compiler has is left out.
 with_dependencies() {

@@ -4,6 +4,8 @@
 
 #include "i1/core/error.h"
 #include "i1/core/files.h"
+#include "i1/data/parquet_set.h"
+#include "i1/tables/addresses.h"
 
 namespace i1 {
 namespace {
@@ -129,10 +131,13 @@ std::string name_without_extension(const json& file_name) {
 
 std::vector<TableRow> read_caption_rows(const fs::path& path) {
   const std::string ending = path.extension().string();
-  std::vector<TableRow> rows = ending == ".jsonl" ? rows_of_lines(path)
-                               : ending == ".csv" ? rows_of_fields(path, ',')
-                               : ending == ".tsv" ? rows_of_fields(path, '\t')
-                                                  : rows_of_json(path);
+  const bool is_parquet =
+      ending == ".parquet" || is_remote(path.string()) || fs::is_directory(path);
+  std::vector<TableRow> rows = is_parquet           ? read_parquet_rows(path.string())
+                               : ending == ".jsonl" ? rows_of_lines(path)
+                               : ending == ".csv"   ? rows_of_fields(path, ',')
+                               : ending == ".tsv"   ? rows_of_fields(path, '\t')
+                                                    : rows_of_json(path);
   check_user(!rows.empty(), path.string(), ": no caption in this file");
   for (TableRow& row : rows) {
     if (row.is_object() && !row.contains("key") && row.contains("file_name"))

@@ -15,6 +15,7 @@ inline constexpr const char* kCaptionColumn = "caption";
 /// Rows of a file, each with a "key". The ending of its name says what it is:
 ///   .jsonl   a row a line, blank lines ignored
 ///   .csv     comma-separated values (RFC 4180), the first line names the columns; .tsv: by tabs
+///   .parquet, folders of such files, addresses (http, s3, gs): read_parquet_rows
 ///   others   JSON: a list of rows, or {KEY: CAPTION, ...}
 /// A row without "key" that has "file_name" (Hugging Face's picture folders) is keyed by that name
 /// without folders and last extension. Throws UserError (file, line) where it is none of these.

@@ -78,6 +78,18 @@ std::optional<std::vector<std::string>> split_csv(std::string_view line) {
   return fields;
 }
 
+std::optional<FetchEntry> yfcc_entry(int64_t row, const std::string& photoid,
+                                     const std::string& address) {
+  const std::optional<std::string> file = yfcc_file(row, photoid);
+  if (!file || is_blank(address)) return std::nullopt;
+  const size_t dot = file->rfind('.');
+  return FetchEntry{row, file->substr(0, dot), file->substr(dot + 1), yfcc_address(address)};
+}
+
+bool is_yfcc_name(const std::string& name) {
+  return is_safe_name(name) && name.find('/', name.find('/') + 1) == std::string::npos;
+}
+
 FetchListReader::FetchListReader(std::istream& in, std::string where, FetchShard shard)
     : in_(in), where_(std::move(where)), shard_(shard) {
   has_line_ = read_line();
@@ -142,13 +154,8 @@ std::optional<FetchEntry> FetchListReader::parse_table_row() {
   check_line(fields.has_value(), "a quote that is not closed, or text behind a closing one");
   check_line(fields->size() == num_columns_,
              concat(fields->size(), " columns, expected the ", num_columns_, " of the first line"));
-  const std::optional<std::string> file = yfcc_file(row_, (*fields)[id_column_]);
-  const std::string& address = (*fields)[address_column_];
-  if (!file || is_blank(address)) return std::nullopt;
-  const size_t dot = file->rfind('.'), slash = file->find('/');
-  FetchEntry entry{row_, file->substr(0, dot), file->substr(dot + 1), yfcc_address(address)};
-  check_line(is_safe_name(entry.name) && entry.name.find('/', slash + 1) == std::string::npos,
-             "photoid: expected a name without slashes, of up to 200 bytes");
+  const auto entry = yfcc_entry(row_, (*fields)[id_column_], (*fields)[address_column_]);
+  check_line(!entry || is_yfcc_name(entry->name), kYfccNameRule);
   return entry;
 }
 

@@ -57,6 +57,15 @@ class FetchListReader {
   size_t id_column_ = 0, address_column_ = 0, num_columns_ = 0;  // 0 columns: no table
 };
 
+/// The entry of a row of the YFCC100M table; nothing where the id or the address is blank.
+std::optional<FetchEntry> yfcc_entry(int64_t row, const std::string& photoid,
+                                     const std::string& address);
+
+/// Whether the name of such an entry will do as a file's.
+bool is_yfcc_name(const std::string& name);
+inline constexpr const char* kYfccNameRule =
+    "photoid: expected a name without slashes, of up to 200 bytes";
+
 /// The fields of a line of CSV; nothing where a quote is not closed or followed by other text.
 std::optional<std::vector<std::string>> split_csv(std::string_view line);
 

@@ -232,7 +232,7 @@ RecordBuildReport build_records(std::vector<SourcePicture> pictures, const Capti
              "shards ", shards.begin, " to ", shards.end, " of ", options.num_shards,
              "; expected a range within 0 to ", options.num_shards);
   RecordBuildReport report;
-  pictures = select_pictures(std::move(pictures), options, report);
+  pictures = in_reading_order(select_pictures(std::move(pictures), options, report));
   make_folder(output);
   const auto range_of = [&](int64_t shard) {
     return even_part(static_cast<int64_t>(pictures.size()), shard, options.num_shards);

@@ -10,6 +10,7 @@
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/core/nearest.h"
+#include "i1/data/parquet_pictures.h"
 
 namespace i1 {
 namespace {
@@ -18,8 +19,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"};
-constexpr std::array kKeyFields = {"image_id", "__key__", "id", "global_id"};
-constexpr std::array kPictureFields = {"jpg", "webp", "output", "png"};
 constexpr const char* kPlaces = "places365-challenge2016";
 
 bool is_picture(const fs::path& path) {
@@ -76,10 +75,17 @@ std::string read_part(const fs::path& path, Span part) {
 }  // namespace
 
 std::string read_source(const SourcePicture& picture) {
+  if (picture.table != nullptr) return picture.table->read(picture.row, picture.key);
   if (picture.part) return read_part(picture.path, *picture.part);
   if (!picture.path.empty()) return read_file(picture.path);
   check_user(picture.bytes.has_value(), picture.key, ": the row has no picture");
   return *picture.bytes;
+}
+
+std::vector<SourcePicture> in_reading_order(std::vector<SourcePicture> pictures) {
+  std::stable_sort(pictures.begin(), pictures.end(),
+                   [](const SourcePicture& a, const SourcePicture& b) { return a.row < b.row; });
+  return pictures;
 }
 
 std::vector<SourcePicture> list_folder(const fs::path& root) {
@@ -138,7 +144,11 @@ CaptionTable::CaptionTable(const std::vector<TableRow>& rows,
     captions.resize(num_columns_);
     for (size_t i = 0; i < num_columns_; ++i) {
       const auto cell = row.find(columns[i]);
-      if (cell != row.end() && !cell->is_null()) captions[i] = text_of_cell(*cell);
+      if (cell == row.end() || cell->is_null()) continue;
+      std::vector<std::string> texts;
+      for (const json& one : cell->is_array() ? *cell : json::array({*cell}))
+        if (!one.is_null()) texts.push_back(text_of_cell(one));
+      if (!texts.empty()) captions[i] = std::move(texts);
     }
     for (const auto& item : row.items()) known.insert(item.key());
   }
@@ -152,9 +162,9 @@ std::optional<std::vector<std::string>> CaptionTable::find(const std::string& ke
   const auto found = captions_.find(key);
   if (found == captions_.end()) return std::nullopt;
   std::vector<std::string> captions;
-  for (const std::optional<std::string>& caption : found->second) {
-    if (!caption) return std::nullopt;
-    captions.push_back(*caption);
+  for (const std::vector<std::string>& texts : found->second) {
+    if (texts.empty()) return std::nullopt;
+    captions.insert(captions.end(), texts.begin(), texts.end());
   }
   return captions;
 }

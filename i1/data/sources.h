@@ -2,10 +2,12 @@
 // reference turns folders and tables into data sets.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -16,16 +18,24 @@
 
 namespace i1 {
 
-/// A raw picture: a file, a part of one, or bytes from a table.
+class ParquetPictures;
+
+/// A raw picture: a file, a part of one, bytes from a table, or a row of Parquet files.
 struct SourcePicture {
   std::string key;
   std::filesystem::path path;        ///< of a file; empty = see `bytes`
   std::optional<std::string> bytes;  ///< of a table; nothing = its row has no picture
   std::optional<Span> part;          ///< the bytes of the file that are it; nothing = all
+  std::shared_ptr<ParquetPictures> table = nullptr;  ///< its row number `row` is it; null = above
+  int64_t row = 0;
 };
 
 /// The encoded picture. Throws UserError where there is none or the file cannot be read.
 std::string read_source(const SourcePicture& picture);
+
+/// Rows of Parquet files in their order, in which alone they are read quickly; other pictures as
+/// they come.
+std::vector<SourcePicture> in_reading_order(std::vector<SourcePicture> pictures);
 
 /// All pictures below a folder (jpg jpeg png webp bmp tif tiff in any case), sorted by path
 /// components in the order of their bytes. Links to folders are not followed. The key is the file
@@ -33,6 +43,10 @@ std::string read_source(const SourcePicture& picture);
 /// "places365-challenge2016" it is preceded by the parent folder and "_". Throws UserError where
 /// the root is no folder.
 std::vector<SourcePicture> list_folder(const std::filesystem::path& root);
+
+/// Which field of a table is the key, which the picture: the first that is there.
+inline constexpr std::array kKeyFields = {"image_id", "__key__", "id", "global_id"};
+inline constexpr std::array kPictureFields = {"jpg", "webp", "output", "png"};  // after "image"
 
 /// A row of a table: an object whose values are text, numbers, null or (pictures) bytes as text.
 using TableRow = nlohmann::json;
@@ -49,7 +63,8 @@ std::string table_key(const TableRow& row, const std::string& where);
 std::optional<std::string> table_picture(const TableRow& row);
 
 /// Captions by key, from a table with a column `key` and caption columns. Where a key comes again
-/// the last value of each column that is not null wins, column by column.
+/// the last value of each column that is not null wins, column by column. A list holds several
+/// captions; one without any is as null.
 class CaptionTable {
  public:
   /// Throws UserError where a row has no key, or where no row has one of `columns` (naming the
@@ -63,7 +78,7 @@ class CaptionTable {
 
  private:
   size_t num_columns_;
-  std::unordered_map<std::string, std::vector<std::optional<std::string>>> captions_;
+  std::unordered_map<std::string, std::vector<std::vector<std::string>>> captions_;  // by column
 };
 
 /// Calls visit(object, "FILE, line N") for every line of a file of JSON objects; blank lines are

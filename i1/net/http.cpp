@@ -107,8 +107,9 @@ class Hop {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->bytes.size()));
       add_header("Content-Type: " + body->content_type);
       add_header("Expect:");  // libcurl would wait for a "100 Continue" before a long body
-    } else if (request.first_byte > 0) {
-      add_header(concat("Range: bytes=", request.first_byte, "-"));
+    } else if (request.first_byte > 0 || request.end_byte > 0) {
+      const std::string last = request.end_byte > 0 ? std::to_string(request.end_byte - 1) : "";
+      add_header(concat("Range: bytes=", request.first_byte, "-", last));
       if (!request.if_range.empty()) add_header("If-Range: " + request.if_range);
     }
     if (!request.token.empty() && origin_of(address) == request.token_origin)

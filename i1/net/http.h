@@ -11,6 +11,7 @@ namespace i1 {
 struct HttpRequest {
   std::string address;
   int64_t first_byte = 0;    ///< above 0: only the bytes from here on
+  int64_t end_byte = 0;      ///< above 0: only the bytes before this one
   std::string if_range;      ///< an ETag or a date: all bytes instead where the file is another one
   std::string token;         ///< sent as bearer, to `token_origin` alone, whatever redirects say
   std::string token_origin;  ///< as origin_of gives it

@@ -1,0 +1,18 @@
+# Apache Arrow C++ from the pip wheel pyarrow: headers and libraries. `run` unpacks it into arrow/; another one is named with
+# -DI1_ARROW=FOLDER (the folder with include/ and libarrow.so.N, itself or in lib/). Without it there is no Parquet.
+set(I1_ARROW "${CMAKE_SOURCE_DIR}/arrow/pyarrow" CACHE PATH "Apache Arrow: the folder that holds include/ and libarrow.so.*")
+file(GLOB arrow_library "${I1_ARROW}/libarrow.so.*[0-9]" "${I1_ARROW}/lib/libarrow.so.*[0-9]")
+file(GLOB parquet_library "${I1_ARROW}/libparquet.so.*[0-9]" "${I1_ARROW}/lib/libparquet.so.*[0-9]")
+if(arrow_library AND parquet_library AND EXISTS "${I1_ARROW}/include/parquet/arrow/reader.h")
+  set(I1_HAS_ARROW ON)
+  list(GET arrow_library 0 arrow_library)
+  list(GET parquet_library 0 parquet_library)
+  get_filename_component(arrow_folder "${arrow_library}" DIRECTORY)
+  add_library(arrow_cpp INTERFACE)
+  target_include_directories(arrow_cpp SYSTEM INTERFACE "${I1_ARROW}/include")
+  target_link_libraries(arrow_cpp INTERFACE "${arrow_library}" "${parquet_library}")
+  target_link_options(arrow_cpp INTERFACE "LINKER:-rpath,${arrow_folder}")
+else()
+  set(I1_HAS_ARROW OFF)
+  message(STATUS "no Apache Arrow at ${I1_ARROW}: Parquet, s3:// and gs:// and their tests are left out")
+endif()
