@@ -80,11 +80,12 @@ write("types.parquet", pa.table({"id": pa.array([[key] for key in keys]), "image
 write("checked.parquet", columns(), write_page_checksum=True, compression="none", use_dictionary=False)
 whole = open(os.path.join(folder, "checked.parquet"), "rb").read()
 at = whole.index(data[-1]) + len(data[-1]) // 2  # within a page of pictures
+footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
 damaged = {
     "damaged/crc.parquet": whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:],
     "damaged/cut.parquet": whole[:len(whole) // 2],
     "damaged/magic.parquet": whole[:-1] + b"X",
-    "damaged/footer.parquet": whole[:-60] + b"\xff" * 20 + whole[-40:],
+    "damaged/footer.parquet": whole[:footer] + b"\xff" * 40 + whole[footer + 40:],
     "damaged/empty.parquet": b"",
 }
 for name, content in damaged.items():

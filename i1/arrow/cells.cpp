@@ -81,6 +81,8 @@ Kind kind_of(const arrow::DataType& type) {
       return Kind::kBytes;
     case Type::STRUCT:
       return Kind::kStruct;
+    case Type::NA:
+      return Kind::kNothing;
     case Type::DICTIONARY:
       return kind_of(*static_cast<const arrow::DictionaryType&>(type).value_type());
     default:

@@ -8,9 +8,10 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <mutex>
+#include <utility>
 
 #include "i1/arrow/status.h"
 
@@ -91,11 +92,14 @@ struct Place {
   std::string path;
 };
 
-// One file system for all addresses that differ in nothing but their path: it keeps connections.
 Place place_of(const std::string& address, const std::string& where) {
-  if (address.starts_with("s3://")) load_s3(where);
+  const bool is_s3 = address.starts_with("s3://");
+  if (is_s3) load_s3(where);
   Place place;
   place.files = take_arrow(arrow::fs::FileSystemFromUri(address, &place.path), where);
+  if (is_s3) {  // now that it has begun: what is registered later is called earlier
+    [[maybe_unused]] static const int is_registered = std::atexit(&arrow::fs::EnsureFinalized);
+  }
   return place;
 }
 
@@ -158,7 +162,5 @@ std::string read_whole_file(const std::string& address, const std::string& where
   check_machine(std::ssize(bytes) == size, where, ": ", bytes.size(), " of ", size, " bytes came");
   return bytes;
 }
-
-void finish_file_systems() { arrow::fs::EnsureFinalized(); }
 
 }  // namespace i1

@@ -24,6 +24,5 @@ void rethrow_source(arrow::io::RandomAccessFile& file);
 std::vector<std::string> list_parquet_files(const std::string& address, const std::string& where);
 std::string read_whole_file(const std::string& address, const std::string& where,
                             int64_t max_bytes);
-void finish_file_systems();
 
 }  // namespace i1

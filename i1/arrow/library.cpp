@@ -5,6 +5,6 @@
 
 extern "C" __attribute__((visibility("default"))) const i1::ArrowLibrary* i1_arrow_library() {
   static const i1::ArrowLibrary library{&i1::open_with_arrow, &i1::list_parquet_files,
-                                        &i1::read_whole_file, &i1::finish_file_systems};
+                                        &i1::read_whole_file};
   return &library;
 }

@@ -51,7 +51,8 @@ const ParquetColumn& column_of(const ParquetFile& file, const std::string& name,
 }
 
 bool is_value(const ParquetColumn& column) {
-  return column.kind == Kind::kText || column.kind == Kind::kNumber;
+  return column.kind == Kind::kText || column.kind == Kind::kNumber ||
+         column.kind == Kind::kNothing;
 }
 
 void check_columns(const ParquetFile& file, const Columns& columns, const std::string& where) {
@@ -71,7 +72,9 @@ void check_columns(const ParquetFile& file, const Columns& columns, const std::s
     const ParquetColumn& column = column_of(file, name, where);
     const bool is_image = column.kind == Kind::kStruct &&
                           (find_column(file, name + ".bytes") || find_column(file, name + ".path"));
-    check(column.kind == Kind::kBytes || column.kind == Kind::kText || is_image, column,
+    const bool is_other =
+        column.kind == Kind::kBytes || column.kind == Kind::kText || column.kind == Kind::kNothing;
+    check(is_image || is_other, column,
           "pictures: bytes, {bytes, path}, or text with paths or addresses");
   }
 }
@@ -198,6 +201,7 @@ std::vector<FileRows> read_all(const std::vector<std::string>& files, const Colu
   std::vector<FileRows> all(files.size());
   for_each_at_once(files.size(), [&](size_t i) {
     const auto file = open_parquet(files[i]);
+    if (file->num_rows() == 0) return;
     check_columns(*file, columns, shown_address(files[i]));
     all[i] = read_rows(*file, columns, files[i]);
   });
@@ -211,17 +215,30 @@ std::vector<std::string> find_all(const std::vector<std::string>& addresses) {
   return files;
 }
 
+struct FirstFile {
+  std::unique_ptr<ParquetFile> file;
+  std::string where;
+};
+
+// The first that has rows: it decides which columns there are.
+FirstFile open_first(const std::vector<std::string>& files) {
+  for (const std::string& address : files) {
+    FirstFile first{open_parquet(address), shown_address(address)};
+    if (first.file->num_rows() > 0) return first;
+  }
+  throw UserError(concat(shown_address(files.front()), files.size() > 1 ? " and others" : "",
+                         ": no row in any file"));
+}
+
 }  // namespace
 
 ParquetSet list_parquet(const ParquetSetOptions& options) {
   const std::vector<std::string> files = find_all(options.addresses);
-  const Columns columns =
-      choose_columns(*open_parquet(files.front()), options, shown_address(files.front()));
+  const FirstFile first = open_first(files);
+  const Columns columns = choose_columns(*first.file, options, first.where);
   std::vector<FileRows> all = read_all(files, columns);
   std::vector<int64_t> begins = {0};
   for (const FileRows& rows : all) begins.push_back(begins.back() + rows.num_rows);
-  check_user(begins.back() > 0, shown_address(files.front()), files.size() > 1 ? " and others" : "",
-             ": no row in any file");
   ParquetSet set;
   set.columns = columns.captions;
   set.has_key_column = !columns.key.empty();
@@ -242,8 +259,7 @@ ParquetSet list_parquet(const ParquetSetOptions& options) {
 
 std::vector<TableRow> read_parquet_rows(const std::string& address) {
   const std::vector<std::string> files = find_all({address});
-  const auto first = open_parquet(files.front());
-  const std::string where = shown_address(files.front());
+  const auto [first, where] = open_first(files);
   const bool is_by_file = find_column(*first, "key") == nullptr && find_column(*first, "file_name");
   Columns columns;
   columns.key = is_by_file ? "file_name" : column_of(*first, "key", where).name;

@@ -2,8 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
-
 #include "i1/core/error.h"
 
 namespace i1 {
@@ -19,9 +17,7 @@ const ArrowLibrary& load() {
   using Entry = const ArrowLibrary* (*)();
   const auto entry = reinterpret_cast<Entry>(dlsym(library, kArrowEntry));
   check_machine(entry != nullptr, "libi1_arrow.so: is of another build; run ./run setup");
-  const ArrowLibrary& functions = *entry();
-  std::atexit(functions.finish);
-  return functions;
+  return *entry();
 }
 
 }  // namespace

@@ -29,8 +29,6 @@ struct ArrowLibrary {
   std::vector<std::string> (*list)(const std::string& address, const std::string& where);
   /// All bytes of an s3:// or gs:// file, at most `max_bytes`.
   std::string (*read)(const std::string& address, const std::string& where, int64_t max_bytes);
-  /// Ends what s3:// began; to be called before the program ends.
-  void (*finish)();
 };
 
 /// The name of the function `const ArrowLibrary* NAME()` inside.

@@ -13,7 +13,7 @@ namespace i1 {
 /// A field at any depth. Names of nested ones are joined by points and lists add nothing to them:
 /// "image.bytes", "conversations.caption".
 struct ParquetColumn {
-  enum class Kind { kText, kBytes, kNumber, kStruct, kOther };
+  enum class Kind { kText, kBytes, kNumber, kStruct, kNothing, kOther };  // kNothing: all null
 
   std::string name;
   Kind kind = Kind::kOther;  ///< of its values, or of those in its lists
