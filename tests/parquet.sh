@@ -97,7 +97,7 @@ trap 'kill $server; rm -rf "$scratch"' EXIT
 for _ in $(seq 200); do [[ -e $scratch/ports ]] && break; sleep 0.05; done
 read -r port _ <"$scratch/ports"
 at=http://127.0.0.1:$port
-for behaviour in plain failing elsewhere; do
+for behaviour in plain failing elsewhere cut; do
   build parquet "http_$behaviour" --pictures "$at/$behaviour/columns.parquet"
   same "http_$behaviour" two
 done

@@ -8,12 +8,37 @@
 #include "i1/data/yfcc.h"
 
 namespace i1 {
+namespace {
+
+constexpr size_t kHeaderBytes = 100;
+
+std::string header_of(const std::filesystem::path& path) {
+  std::string header(kHeaderBytes, '\0');
+  std::ifstream(path, std::ios::binary).read(header.data(), std::ssize(header));
+  return header;
+}
+
+uint64_t big_endian(const std::string& bytes, size_t at, size_t count) {
+  uint64_t value = 0;
+  for (size_t i = at; i < at + count; ++i) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  return value;
+}
+
+// SQLite itself takes what is missing of the last page for zeros.
+void check_size(const std::filesystem::path& path) {
+  const std::string header = header_of(path);
+  const uint64_t page = big_endian(header, 16, 2), num_pages = big_endian(header, 28, 4);
+  const bool is_told = big_endian(header, 24, 4) == big_endian(header, 92, 4);
+  const uint64_t expected = (page == 1 ? 65536 : page) * num_pages;
+  const uint64_t found = std::filesystem::file_size(path);
+  check_user(!is_told || found >= expected, path.string(), ": cut off: ", found, " bytes of ",
+             expected);
+}
+
+}  // namespace
 
 bool is_sqlite(const std::filesystem::path& path) {
-  constexpr std::string_view kBegin = "SQLite format 3";
-  std::string begin(kBegin.size(), '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), std::ssize(begin));
-  return begin == kBegin;
+  return header_of(path).starts_with("SQLite format 3");
 }
 
 void YfccDatabase::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
@@ -30,6 +55,7 @@ YfccDatabase::YfccDatabase(const std::filesystem::path& path, int64_t shard, int
       database, "SELECT photoid, downloadurl FROM yfcc100m_dataset", -1, &rows, nullptr);
   rows_.reset(rows);
   check(prepared);
+  check_size(path);
 }
 
 std::optional<FetchEntry> YfccDatabase::next() {

@@ -81,8 +81,10 @@ TEST(YfccDatabase, WhatIsNoSuchDatabaseIsRefused) {
   EXPECT_THROW(YfccDatabase(fresh_folder("yfcc_none") / "none", 0, 1), UserError);
   const fs::path path = make_database("yfcc_cut", {kTable, kRows});
   const std::string bytes = read_file(path);
-  write_file_atomically(path, bytes.substr(0, 5000));
-  EXPECT_THROW(read_all({path, 0, 1}), UserError);
+  for (const size_t size : {size_t{50}, size_t{4096}, size_t{5000}, bytes.size() - 1}) {
+    write_file_atomically(path, bytes.substr(0, size));
+    EXPECT_THROW(read_all({path, 0, 1}), UserError) << size;
+  }
   write_file_atomically(path, "photoid,downloadurl\n");
   EXPECT_FALSE(is_sqlite(path));
   const fs::path outside =
