@@ -39,6 +39,14 @@ void print(const fs::path& folder) {
   std::printf("    to train on them: buckets.unit=%ld\n", origin.buckets.unit);
 }
 
+void add_bad_option(CLI::App& app, double& max_bad_fraction) {
+  app.add_option("--max-bad-fraction", max_bad_fraction,
+                 "stop where more than this part of a set's records cannot be used; below, they "
+                 "are left out and counted by reason")
+      ->check(real_number(0, 0.999))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 int run_data_tokenizer(int argc, char** argv) {
@@ -46,15 +54,17 @@ int run_data_tokenizer(int argc, char** argv) {
   Sets sets;
   fs::path output;
   int64_t vocab_size = 8000;
+  double max_bad_fraction = 0.01;
   add_set_options(app, sets);
   app.add_option("--output", output, "folder for tokenizer.json")->required();
   app.add_option("--vocab-size", vocab_size, "number of pieces")
       ->check(whole_number<int64_t>(1, 1'000'000))
       ->capture_default_str();
+  add_bad_option(app, max_bad_fraction);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   std::vector<fs::path> sources;
   for (const std::string& name : sets.names) sources.push_back(sets.data_root / name);
-  make_tokenizer(sources, vocab_size, output);
+  make_tokenizer(sources, vocab_size, output, max_bad_fraction);
   std::printf("%s\n", (output / "tokenizer.json").c_str());
   return 0;
 }
@@ -88,6 +98,7 @@ int run_data_cache(int argc, char** argv) {
   app.add_option("--dtype", dtype, "that the autoencoder computes in: float32, bfloat16, auto")
       ->capture_default_str();
   app.add_option("--text-encoder", encoder, "a trained encoder: its states are stored too");
+  add_bad_option(app, options.max_bad_fraction);
   add_machine_options(app, machine);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   apply(machine);

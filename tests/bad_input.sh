@@ -51,6 +51,7 @@ expect '--vocab-size: "0": expected a whole number' data tokenizer --data-root x
 for size in 0 100000; do
   expect "--size: \"$size\": expected a whole number, 8 to 4096" data cache --data-root x --sets x --tokenizer x --output x --size "$size"
 done
+expect '--max-bad-fraction: "1": expected a number, 0 to 0.999' data cache --data-root x --sets x --tokenizer x --output x --max-bad-fraction 1
 expect '--size 33: expected a multiple of 8' data cache --data-root x --sets x --tokenizer x --output x --size 33
 
 # Places to write to: refused before the work begins.

@@ -25,22 +25,27 @@ int64_t BadRecords::total() const {
   return sum;
 }
 
-void BadRecords::check_share(double max_share, int64_t num_read, const std::string& where) const {
-  const auto num_judged = static_cast<double>(std::max(num_read, kMinRecordsToJudge));
-  if (static_cast<double>(total()) <= max_share * num_judged) return;
-  const auto most =
-      std::max_element(counts.begin(), counts.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  throw UserError(concat(where, ": ", total(), " of ", num_read,
-                         " records cannot be used, more than the limit of ", 100 * max_share,
-                         " %; most often: ", most->first, " (", first.at(most->first), ")"));
-}
-
 std::string BadRecords::report() const {
   std::string text;
   for (const auto& [reason, count] : counts)
     text += concat(reason, ": ", count, ", the first: ", first.at(reason), "\n");
   return text;
+}
+
+void check_bad_fraction(std::span<const BadRecords> bad, std::span<const std::string> sources,
+                        double max_fraction, int64_t num_read) {
+  int64_t total = 0;
+  for (const BadRecords& one : bad) total += one.total();
+  const auto num_judged = static_cast<double>(std::max(num_read, kMinRecordsToJudge));
+  if (static_cast<double>(total) <= max_fraction * num_judged) return;
+  const auto worst = std::ranges::max_element(bad, {}, &BadRecords::total);
+  const auto most =
+      std::ranges::max_element(worst->counts, {}, [](const auto& reason) { return reason.second; });
+  throw UserError(
+      concat(total, " of ", num_read, " records cannot be used, more than the limit of ",
+             100 * max_fraction, " % (--max-bad-fraction); worst: ",
+             sources[static_cast<size_t>(worst - bad.begin())], " with ", worst->total(),
+             ", most often: ", most->first, " (", worst->first.at(most->first), ")"));
 }
 
 }  // namespace i1

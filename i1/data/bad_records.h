@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 
 #include "i1/io/tfrecord.h"
@@ -18,9 +19,6 @@ struct BadRecords {
   void add(const BadRecords& later);
   int64_t total() const;
 
-  /// Throws UserError where they are more than `max_share` of `num_read` records (of 1,000 at
-  /// least).
-  void check_share(double max_share, int64_t num_read, const std::string& where) const;
   /// "wrong checksum: 2, the first: ...", one line a reason.
   std::string report() const;
 
@@ -30,5 +28,10 @@ struct BadRecords {
     visit("first", self.first);
   }
 };
+
+/// Throws UserError where the bad records of all sources are more than `max_fraction` of `num_read`
+/// records (of 1,000 at least); it names the source that has most of them, and their first.
+void check_bad_fraction(std::span<const BadRecords> bad, std::span<const std::string> sources,
+                        double max_fraction, int64_t num_read);
 
 }  // namespace i1

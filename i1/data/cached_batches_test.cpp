@@ -154,6 +154,28 @@ TEST(CachedBatches, ProcessesShareTheGlobalBatch) {
   }
 }
 
+TEST(CachedBatches, AnotherNumberOfProcessesGoesOnWithTheSameGlobalSequence) {
+  CachedBatches alone(three_caches(), {1, 2, 1}, 0.1, 6);
+  DataPosition position = alone.position();
+  for (const int64_t num_processes : {1, 2, 3, 1}) {
+    std::vector<std::unique_ptr<CachedBatches>> processes;
+    for (int64_t p = 0; p < num_processes; ++p) {
+      const BatchOptions options{p, num_processes};
+      processes.push_back(std::make_unique<CachedBatches>(
+          three_caches(), std::vector<double>{1, 2, 1}, 0.1, 6, options));
+      processes.back()->restore(position);
+    }
+    for (int step = 0; step < 5; ++step) {
+      std::vector<Draw> all;
+      for (const auto& process : processes)
+        for (const Draw& draw : process->next(6 / num_processes).draws) all.push_back(draw);
+      expect_equal(all, alone.next(6).draws);
+    }
+    for (const auto& process : processes) EXPECT_EQ(process->position(), alone.position());
+    position = processes.back()->position();
+  }
+}
+
 TEST(CachedBatches, LongCaptionsAreNotDrawnUnlessThereIsNoOther) {
   BatchOptions options;
   options.max_caption_tokens = 1;

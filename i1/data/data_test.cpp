@@ -122,6 +122,37 @@ TEST(Transform, AConstantPictureStaysConstant) {
   EXPECT_EQ(out.pixels, std::vector<uint8_t>(64 * 64 * 3, 201));
 }
 
+// Of every file, cut ones too: a window decoded by itself is that of the whole picture.
+TEST(Transform, FromAFileIsThatOfTheDecodedPicture) {
+  int64_t num_good = 0, num_jpegs = 0;
+  for (const auto& entry : fs::directory_iterator("goldens/data/images/inputs")) {
+    const std::string file = read_file(entry.path()), name = entry.path().filename().string();
+    Image whole;
+    try {
+      whole = decode_image(as_bytes(file), name);
+    } catch (const UserError&) {
+      EXPECT_THROW(decode_resized(as_bytes(file), name, {64, 64}), UserError) << name;
+      continue;
+    }
+    ++num_good;
+    for (const ImageSize& target : {ImageSize{64, 64}, {16, 96}, {200, 40}}) {
+      const Image expected = resize_and_crop(whole, target);
+      EXPECT_EQ(decode_resized(as_bytes(file), name, target).pixels, expected.pixels) << name;
+      if (!name.starts_with("jpeg_4")) continue;
+      ++num_jpegs;
+      const Image fast = decode_resized(as_bytes(file), name, target, /*is_fast=*/true);
+      ASSERT_EQ(fast.pixels.size(), expected.pixels.size());
+      double sum = 0;
+      for (size_t i = 0; i < fast.pixels.size(); ++i)
+        sum += std::abs(fast.pixels[i] - expected.pixels[i]);
+      EXPECT_LT(sum / static_cast<double>(fast.pixels.size()), 8) << name;
+      EXPECT_NE(fast.pixels, expected.pixels) << name;
+    }
+  }
+  EXPECT_GE(num_good, 40);
+  EXPECT_GE(num_jpegs, 12);
+}
+
 TEST(Transform, EqualSizeChangesNothing) {
   Image image = make_image(64, 64);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 7);

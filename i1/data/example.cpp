@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kWrongFeatures = "wrong features";
 constexpr size_t kBufferBytes = size_t{1} << 20;
+constexpr int64_t kMaxStoredPixels = 1 << 26;  // stored pictures have 4096 x 4096 at most
 
 template <class List>
 const List& feature_of(const Features& features, const std::string& key, size_t count,
@@ -65,19 +66,27 @@ Image decode_picture(const Example& example, const std::string& where) {
   check_record(!example.png.empty() && example.height != 0 && example.width != 0, "empty picture",
                where, ": a picture of ", example.png.size(), " bytes and ", example.height, " x ",
                example.width, " pixels");
-  Image image;
-  try {
-    image = decode_image(std::as_bytes(std::span(example.png)), where, {.must_be_whole = true});
-  } catch (const UserError& error) {
-    throw RecordError("picture does not decode", error.what());
-  }
+  const auto bytes = std::as_bytes(std::span(example.png));
+  const auto decodes = [](auto&& read) {
+    try {
+      return read();
+    } catch (const UserError& error) {
+      throw RecordError("picture does not decode", error.what());
+    }
+  };
+  // By the header, before memory is taken: a few bytes may claim gigabytes.
+  const ImageSize size = decodes([&] { return probe_image(bytes, where); });
   const auto fits = [](int64_t stated, int found) { return stated == -1 || stated == found; };
-  check_record(fits(example.height, image.height) && fits(example.width, image.width) &&
-                   fits(example.channels, image.channels),
+  check_record(fits(example.height, size.height) && fits(example.width, size.width) &&
+                   fits(example.channels, 3),
                "shape does not fit the picture", where, ": image/shape says ", example.height,
-               " x ", example.width, " x ", example.channels, ", but the picture has ",
-               image.height, " rows of ", image.width, " pixels");
-  return image;
+               " x ", example.width, " x ", example.channels, ", but the picture has ", size.height,
+               " rows of ", size.width, " pixels");
+  check_record(int64_t{size.width} * size.height <= kMaxStoredPixels, "picture is too large", where,
+               ": ", size.width, " x ", size.height, " pixels, more than ", kMaxStoredPixels);
+  return decodes([&] {
+    return decode_image(bytes, where, {.max_pixels = kMaxStoredPixels, .must_be_whole = true});
+  });
 }
 
 void check_captions(const Example& example, bool needs_caption, const std::string& where) {

@@ -29,7 +29,8 @@ Example parse_stored_example(std::string_view payload, const std::string& where)
 
 /// The picture of a record. Throws RecordError, opened by `where`: "empty picture", "picture does
 /// not decode" (also a PNG that is cut or has a wrong checksum), "shape does not fit the picture"
-/// where the record says another one (-1 there fits anything).
+/// where the record says another one (-1 there fits anything), "picture is too large" above 2^26
+/// pixels; both by the header, before memory is taken.
 Image decode_picture(const Example& example, const std::string& where);
 
 /// Throws RecordError, opened by `where`: "caption is not UTF-8"; "no caption", where one is

@@ -38,9 +38,8 @@ int shorter_edge(const std::string& bytes, const std::string& where) {
 }
 
 Image decode(const std::string& bytes, const std::string& where,
-             const RecordBuildOptions& options) {
-  if (!options.background) return decode_image(bytes_of(bytes), where);
-  const auto [red, green, blue] = *options.background;
+             const std::array<uint8_t, 3>& background) {
+  const auto [red, green, blue] = background;
   return composite(decode_image(bytes_of(bytes), where, {.keep_alpha = true}), red, green, blue);
 }
 
@@ -54,11 +53,14 @@ Made make_example(const SourcePicture& picture, const CaptionTable& captions,
     const std::string bytes = read_source(picture);
     if (options.filter_shorter_edge && shorter_edge(bytes, picture.key) < size)
       return {Fate::kFiltered, {}, picture.key};
-    const Image whole = decode(bytes, picture.key, options);
     const std::vector<ImageSize> sizes = bucket_sizes(options.buckets, options.image_size);
+    const ImageSize whole = probe_image(bytes_of(bytes), picture.key);
     const ImageSize& target =
         sizes[static_cast<size_t>(nearest_bucket(sizes, whole.width, whole.height))];
-    const Image image = resize_and_crop(whole, target);
+    const Image image =
+        options.background
+            ? resize_and_crop(decode(bytes, picture.key, *options.background), target)
+            : decode_resized(bytes_of(bytes), picture.key, target, options.is_fast);
     return {Fate::kWritten,
             {encode_png(image), image.height, image.width, 3, std::move(*texts), picture.key}};
   } catch (const UserError& error) {

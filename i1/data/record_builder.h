@@ -26,6 +26,7 @@ struct RecordBuildOptions {
   std::filesystem::path shape_metadata;  ///< JSON lines (read_shape_metadata); only with the filter
   std::optional<int64_t> target_count;   ///< take a random sample of this many pictures
   uint64_t seed = 0;                     ///< of the sample
+  bool is_fast = false;                  ///< decode_resized; no picture with a background is
 };
 
 /// What became of the pictures of one shard.

@@ -1,5 +1,6 @@
 #include "i1/data/record_stream.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxOpenShards = 16;
 constexpr int64_t kRecordsPerTurn = 16;
+constexpr int64_t kMaxEpochsApart = 10'000;  // processes of one run read at about one pace
 
 enum OpenField { kPart, kIndex, kOffset };
 
@@ -64,7 +66,16 @@ RecordOrder::RecordOrder(std::shared_ptr<const RecordSet> records, const RandomS
     : records_(std::move(records)),
       stream_(stream),
       options_(options),
-      parts_(shard_parts(records_->shard_lengths(), options.process, options.num_processes)) {}
+      own_parts_(shard_parts(records_->shard_lengths(), options.process, options.num_processes)),
+      parts_(own_parts_) {}
+
+void RecordOrder::lay_out_epoch() {
+  parts_ = own_parts_;
+  if (state_.handed_over.empty()) return;
+  parts_.clear();
+  for (const auto& [shard, skip, take] : state_.handed_over.front())
+    parts_.push_back({shard, skip, take});
+}
 
 // Brings up to 16 shards of this epoch's order to where their part begins.
 void RecordOrder::open_shards() {
@@ -104,10 +115,12 @@ RecordPlace RecordOrder::read_in_turns() {
   for (;;) {
     open_shards();
     if (state_.open.empty()) {
-      check_user(state_.num_in_epoch > 0, records_->name(), ": no examples to read",
-                 options_.num_processes > 1 ? " for this process" : "");
+      check_user(state_.num_in_epoch > 0 || !state_.handed_over.empty(), records_->name(),
+                 ": no examples to read", options_.num_processes > 1 ? " for this process" : "");
       ++state_.epoch;
       state_.next_part = state_.num_in_epoch = 0;
+      if (!state_.handed_over.empty()) state_.handed_over.erase(state_.handed_over.begin());
+      lay_out_epoch();
       continue;
     }
     if (state_.num_in_turn == kRecordsPerTurn) {
@@ -133,7 +146,7 @@ RecordPlace RecordOrder::read_in_turns() {
 }
 
 RecordPlace RecordOrder::next() {
-  if (options_.shuffle_buffer <= 0) return read_in_turns();
+  if (options_.shuffle_buffer <= 0 && state_.buffer.empty()) return read_in_turns();
   const auto place_of = [](const std::array<int64_t, 3>& entry) {
     return RecordPlace{entry[0], entry[1], entry[2]};
   };
@@ -147,26 +160,101 @@ RecordPlace RecordOrder::next() {
                                                        static_cast<int64_t>(state_.buffer.size()));
   std::array<int64_t, 3>& entry = state_.buffer[static_cast<size_t>(chosen)];
   const RecordPlace place = place_of(entry);
-  refill(entry);
+  if (static_cast<int64_t>(state_.buffer.size()) <= options_.shuffle_buffer) {
+    refill(entry);
+  } else {  // more were handed over than there is room for
+    entry = state_.buffer.back();
+    state_.buffer.pop_back();
+  }
   return place;
 }
 
 void RecordOrder::restore(const RecordOrderState& state) {
-  const auto num_parts = static_cast<int64_t>(parts_.size());
+  const std::vector<int64_t>& lengths = records_->shard_lengths();
+  const auto num_shards = static_cast<int64_t>(lengths.size());
+  for (const auto& stretches : state.handed_over) {
+    for (const auto& [shard, skip, take] : stretches) {
+      check_user(shard >= 0 && shard < num_shards && skip >= 0 && take > 0 &&
+                     skip <= lengths[static_cast<size_t>(shard)] - take,
+                 records_->name(), ": the stored position belongs to other shards");
+    }
+  }
+  RecordOrder restored(records_, stream_, options_);
+  restored.state_ = state;
+  restored.lay_out_epoch();
+  const auto num_parts = static_cast<int64_t>(restored.parts_.size());
   bool fits = state.epoch >= 0 && state.turn >= 0 && state.num_in_turn >= 0 &&
               state.next_part >= 0 && state.next_part <= num_parts;
   for (const auto& [part, index, offset] : state.open) {
     fits = fits && part >= 0 && part < num_parts && offset >= 0;
     if (!fits) break;
-    const ShardPart& stretch = parts_[static_cast<size_t>(part)];
+    const ShardPart& stretch = restored.parts_[static_cast<size_t>(part)];
     fits = index >= stretch.skip && index <= stretch.skip + stretch.take;
   }
-  const auto num_shards = static_cast<int64_t>(records_->shard_lengths().size());
   for (const auto& [shard, index, offset] : state.buffer)
     fits = fits && shard >= 0 && shard < num_shards && index >= 0 && offset >= 0;
   check_user(fits, records_->name(), ": the stored position belongs to other shards; the data set ",
              "or the number of processes has changed");
-  state_ = state;
+  *this = std::move(restored);
+}
+
+// What of an epoch is still to be read, buffers apart.
+std::vector<ShardPart> RecordOrder::left_of(int64_t epoch) const {
+  std::vector<ShardPart> left;
+  if (epoch < state_.epoch) return left;
+  if (epoch > state_.epoch) {
+    const auto ahead = static_cast<size_t>(epoch - state_.epoch);
+    if (ahead >= state_.handed_over.size()) return own_parts_;
+    for (const auto& [shard, skip, take] : state_.handed_over[ahead])
+      left.push_back({shard, skip, take});
+    return left;
+  }
+  for (const auto& [part, index, offset] : state_.open) {
+    const ShardPart& stretch = parts_[static_cast<size_t>(part)];
+    const int64_t num_left = stretch.skip + stretch.take - index;
+    if (num_left > 0) left.push_back({stretch.shard, index, num_left});
+  }
+  const auto num_parts = static_cast<int64_t>(parts_.size());
+  const RandomStream order = stream_.child("shards", static_cast<uint64_t>(epoch));
+  for (int64_t i = state_.next_part; i < num_parts; ++i)
+    left.push_back(parts_[static_cast<size_t>(permuted(i, num_parts, order))]);
+  return left;
+}
+
+RecordOrderState RecordOrder::take_over(std::span<const RecordOrderState> states) const {
+  std::vector<RecordOrder> old;
+  RecordOrderOptions options = options_;
+  options.num_processes = static_cast<int64_t>(states.size());
+  RecordOrderState result = states[0];
+  int64_t last = 0, num_waiting = 0;
+  result.open.clear();
+  result.buffer.clear();
+  result.handed_over.clear();
+  result.next_part = result.turn = result.num_in_turn = result.num_in_epoch = 0;
+  for (const RecordOrderState& state : states) {
+    options.process = static_cast<int64_t>(old.size());
+    old.emplace_back(records_, stream_, options).restore(state);
+    result.epoch = std::min(result.epoch, state.epoch);
+    result.num_draws = std::max(result.num_draws, state.num_draws);
+    last = std::max(last, state.epoch + std::max<int64_t>(
+                                            0, static_cast<int64_t>(state.handed_over.size()) - 1));
+    for (const std::array<int64_t, 3>& entry : state.buffer)
+      if (num_waiting++ % options_.num_processes == options_.process)
+        result.buffer.push_back(entry);
+  }
+  check_user(last - result.epoch <= kMaxEpochsApart, records_->name(),
+             ": the stored positions lie ", last - result.epoch, " epochs apart");
+  for (int64_t epoch = result.epoch; epoch <= last; ++epoch) {
+    std::vector<ShardPart> left;
+    for (const RecordOrder& order : old)
+      for (const ShardPart& stretch : order.left_of(epoch)) left.push_back(stretch);
+    std::ranges::sort(left, {},
+                      [](const ShardPart& part) { return std::pair(part.shard, part.skip); });
+    auto& own = result.handed_over.emplace_back();
+    for (const ShardPart& part : even_stretches(left, options_.process, options_.num_processes))
+      own.push_back({part.shard, part.skip, part.take});
+  }
+  return result;
 }
 
 }  // namespace i1

@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,9 @@ struct RecordOrderState {
   int64_t num_draws = 0;                       ///< from the buffer
   std::vector<std::array<int64_t, 3>> open;    ///< part, index and offset of the next record
   std::vector<std::array<int64_t, 3>> buffer;  ///< RecordPlaces
+  /// Stretches (shard, skip, take) that take the place of this process's part: in this epoch, the
+  /// next one, ... Empty unless the number of processes has changed.
+  std::vector<std::vector<std::array<int64_t, 3>>> handed_over;
 
   bool operator==(const RecordOrderState&) const = default;
   static void fields(auto& self, auto&& visit) {
@@ -70,6 +74,7 @@ struct RecordOrderState {
     visit("num_draws", self.num_draws);
     visit("open", self.open);
     visit("buffer", self.buffer);
+    visit("handed_over", self.handed_over);
   }
 };
 
@@ -88,7 +93,14 @@ class RecordOrder {
   /// Throws UserError where the state does not fit this set.
   void restore(const RecordOrderState& state);
 
+  /// Where this process goes on from `states`, those of all processes of a run that had another
+  /// number of them. Together the new processes read what the old ones had left, in every epoch
+  /// each example once; what waited in their buffers is dealt out. The order is another one.
+  RecordOrderState take_over(std::span<const RecordOrderState> states) const;
+
  private:
+  std::vector<ShardPart> left_of(int64_t epoch) const;
+  void lay_out_epoch();
   RecordPlace read_in_turns();
   void open_shards();
   bool advance(std::array<int64_t, 3>& open, RecordPlace& place) const;
@@ -96,7 +108,8 @@ class RecordOrder {
   std::shared_ptr<const RecordSet> records_;
   RandomStream stream_;
   RecordOrderOptions options_;
-  std::vector<ShardPart> parts_;
+  std::vector<ShardPart> own_parts_;
+  std::vector<ShardPart> parts_;  // of this epoch: those handed over, else its own
   RecordOrderState state_;
 };
 

@@ -1,7 +1,6 @@
 #include "i1/data/split.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace i1 {
 
@@ -11,20 +10,28 @@ Span even_part(int64_t total, int64_t index, int64_t num_parts) {
   return {begin(index), begin(index + 1)};
 }
 
-std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,
-                                   int64_t num_processes) {
-  const int64_t total = std::accumulate(shard_lengths.begin(), shard_lengths.end(), int64_t{0});
+std::vector<ShardPart> even_stretches(const std::vector<ShardPart>& stretches, int64_t process,
+                                      int64_t num_processes) {
+  int64_t total = 0;
+  for (const ShardPart& stretch : stretches) total += stretch.take;
   const Span part = even_part(total, process, num_processes);
   std::vector<ShardPart> parts;
-  int64_t shard_begin = 0;
-  for (size_t shard = 0; shard < shard_lengths.size(); ++shard) {
-    const int64_t shard_end = shard_begin + shard_lengths[shard];
-    const int64_t begin = std::max(part.begin, shard_begin), end = std::min(part.end, shard_end);
-    if (begin < end)
-      parts.push_back({static_cast<int64_t>(shard), begin - shard_begin, end - begin});
-    shard_begin = shard_end;
+  int64_t first = 0;  // of the stretch, among all
+  for (const ShardPart& stretch : stretches) {
+    const int64_t begin = std::max(part.begin, first),
+                  end = std::min(part.end, first + stretch.take);
+    if (begin < end) parts.push_back({stretch.shard, stretch.skip + begin - first, end - begin});
+    first += stretch.take;
   }
   return parts;
+}
+
+std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,
+                                   int64_t num_processes) {
+  std::vector<ShardPart> shards;
+  for (const int64_t length : shard_lengths)
+    shards.push_back({static_cast<int64_t>(shards.size()), 0, length});
+  return even_stretches(shards, process, num_processes);
 }
 
 }  // namespace i1

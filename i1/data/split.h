@@ -24,6 +24,10 @@ struct ShardPart {
   bool operator==(const ShardPart&) const = default;
 };
 
+/// The even part of a process in some stretches laid end to end.
+std::vector<ShardPart> even_stretches(const std::vector<ShardPart>& stretches, int64_t process,
+                                      int64_t num_processes);
+
 /// What a process reads: its even part of all examples, as stretches of shards of these lengths.
 /// Shards that give nothing are left out.
 std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,

@@ -53,16 +53,23 @@ struct StreamedBatches::Chunk {
 nlohmann::ordered_json to_json(const StreamPosition& position) {
   nlohmann::ordered_json orders = nlohmann::ordered_json::array();
   for (const RecordOrderState& order : position.orders) orders.push_back(to_json(order));
-  return {{"num_draws", position.num_draws}, {"orders", orders}, {"bad", to_json(position.bad)}};
+  nlohmann::ordered_json bad = nlohmann::ordered_json::array();
+  for (const BadRecords& of_set : position.bad) bad.push_back(to_json(of_set));
+  return {{"num_draws", position.num_draws},
+          {"num_read", position.num_read},
+          {"orders", orders},
+          {"bad", bad}};
 }
 
 StreamPosition stream_position_from_json(const nlohmann::json& json, const std::string& where) {
   StreamPosition position;
   try {
     position.num_draws = json.at("num_draws").get<int64_t>();
+    position.num_read = json.at("num_read").get<int64_t>();
     for (const nlohmann::json& order : json.at("orders"))
       from_json(position.orders.emplace_back(), order, where);
-    from_json(position.bad, json.at("bad"), where);
+    for (const nlohmann::json& bad : json.at("bad"))
+      from_json(position.bad.emplace_back(), bad, where);
   } catch (const nlohmann::json::exception& error) {
     throw UserError(where + ": not a position in the data: " + error.what());
   }
@@ -74,8 +81,8 @@ StreamedBatches::StreamedBatches(const std::vector<fs::path>& folders, const Str
       mixture_(weights_of(options, folders.size())),
       stream_{options.seed, fnv1a("stream")} {
   check_user(options.resolution > 0, "pictures of ", options.resolution, " pixels");
-  check_user(options.max_bad_share >= 0 && options.max_bad_share < 1, "a share of bad records of ",
-             options.max_bad_share, ", expected 0 to below 1");
+  check_user(options.max_bad_fraction >= 0 && options.max_bad_fraction < 1,
+             "a fraction of bad records of ", options.max_bad_fraction, ", expected 0 to below 1");
   for (size_t i = 0; i < folders.size(); ++i) {
     records_.push_back(std::make_shared<const RecordSet>(folders[i]));
     const double share = mixture_.shares()[i];
@@ -85,7 +92,9 @@ StreamedBatches::StreamedBatches(const std::vector<fs::path>& folders, const Str
                                       options.subset_fraction,
                                       shuffle_buffer_size(share, options.shuffle_buffer)};
     consumed_.orders.emplace_back(records_.back(), stream_.child(records_.back()->name()), order);
+    names_.push_back(folders[i].string());
   }
+  bad_.resize(folders.size());
   ahead_ = consumed_;
   for (int i = 0; i < std::max(1, options.num_threads); ++i)
     threads_.emplace_back([this] { work(); });
@@ -106,6 +115,7 @@ StreamedBatches::Draw StreamedBatches::plan(Planner& planner) const {
                                          static_cast<uint64_t>(options_.process));
   const int64_t data_set = mixture_.pick(own.uniform(kDataSet));
   const RecordPlace place = planner.orders[static_cast<size_t>(data_set)].next();
+  ++planner.num_read;
   return {planner.num_draws++, data_set, place};
 }
 
@@ -116,6 +126,7 @@ StreamedBatches::Result StreamedBatches::make(const Draw& draw) const {
   const std::string where = concat(records.name(), "/", records.shard_name(draw.place.shard),
                                    ", record ", draw.place.index);
   Result result;
+  result.example.data_set = draw.data_set;
   try {
     RecordReader reader = records.open(draw.place.shard);
     reader.seek(static_cast<uint64_t>(draw.place.offset));
@@ -130,7 +141,6 @@ StreamedBatches::Result StreamedBatches::make(const Draw& draw) const {
       result.example.caption =
           std::move(example.captions[static_cast<size_t>(own.below(kCaption, num_captions))]);
     }
-    result.example.data_set = draw.data_set;
     result.example.name = std::move(example.image_name);
     result.example.is_dropped = own.uniform(kDropout) < options_.caption_dropout;
   } catch (const RecordError& error) {
@@ -191,8 +201,8 @@ StreamedBatch StreamedBatches::next(int64_t batch_size) {
   while (static_cast<int64_t>(batch.examples.size()) < batch_size) {
     Result result = take();
     if (result.error) {
-      bad_.add(*result.error);
-      bad_.check_share(options_.max_bad_share, consumed_.num_draws, "the data sets");
+      bad_[static_cast<size_t>(result.example.data_set)].add(*result.error);
+      check_bad_fraction(bad_, names_, options_.max_bad_fraction, consumed_.num_read);
       continue;
     }
     out = std::copy(result.picture.pixels.begin(), result.picture.pixels.end(), out);
@@ -201,17 +211,29 @@ StreamedBatch StreamedBatches::next(int64_t batch_size) {
   return batch;
 }
 
+BadRecords StreamedBatches::bad_records() const {
+  BadRecords sum;
+  for (const BadRecords& of_set : bad_) sum.add(of_set);
+  return sum;
+}
+
 StreamPosition StreamedBatches::position() const {
-  StreamPosition position{consumed_.num_draws, {}, bad_};
+  StreamPosition position{consumed_.num_draws, consumed_.num_read, {}, bad_};
   for (const RecordOrder& order : consumed_.orders) position.orders.push_back(order.state());
   return position;
 }
 
+void StreamedBatches::check_fits(const StreamPosition& position) const {
+  check_user(position.orders.size() == records_.size() && position.bad.size() == records_.size(),
+             "the checkpoint was trained on ", position.orders.size(), " data sets, this run has ",
+             records_.size());
+}
+
 void StreamedBatches::restore(const StreamPosition& position) {
-  check_user(position.orders.size() == records_.size(), "the checkpoint was trained on ",
-             position.orders.size(), " data sets, this run has ", records_.size());
+  check_fits(position);
   Planner planner = consumed_;
   planner.num_draws = position.num_draws;
+  planner.num_read = position.num_read;
   for (size_t i = 0; i < planner.orders.size(); ++i) planner.orders[i].restore(position.orders[i]);
   bad_ = position.bad;
   current_ = nullptr;
@@ -221,6 +243,27 @@ void StreamedBatches::restore(const StreamPosition& position) {
   ahead_ = std::move(planner);
   has_failed_ = false;
   has_room_.notify_all();
+}
+
+void StreamedBatches::restore(const std::vector<StreamPosition>& positions) {
+  check_user(!positions.empty(), "no stored position to go on from");
+  for (const StreamPosition& position : positions) check_fits(position);
+  if (static_cast<int64_t>(positions.size()) == options_.num_processes)
+    return restore(positions[static_cast<size_t>(options_.process)]);
+  StreamPosition own;
+  own.bad.resize(records_.size());
+  for (const StreamPosition& position : positions) {
+    own.num_draws = std::max(own.num_draws, position.num_draws);  // no random number comes twice
+    if (options_.process > 0) continue;  // what was read and was bad is counted once
+    own.num_read += position.num_read;
+    for (size_t i = 0; i < own.bad.size(); ++i) own.bad[i].add(position.bad[i]);
+  }
+  for (size_t i = 0; i < records_.size(); ++i) {
+    std::vector<RecordOrderState> states;
+    for (const StreamPosition& position : positions) states.push_back(position.orders[i]);
+    own.orders.push_back(consumed_.orders[i].take_over(states));
+  }
+  restore(own);
 }
 
 }  // namespace i1

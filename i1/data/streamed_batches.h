@@ -29,7 +29,7 @@ struct StreamOptions {
   int64_t shuffle_buffer = 10000;  ///< records in all; a data set gets its share of them
   double subset_fraction = 1;      ///< of each data set (subset.h)
   bool needs_caption = false;      ///< skip records without a caption; else theirs is ""
-  double max_bad_share = 0.01;     ///< of the records read, below 1, above which the run stops
+  double max_bad_fraction = 0.01;  ///< of the records read, below 1, above which the run stops
   int64_t process = 0, num_processes = 1;
   int num_threads = 2;  ///< that decode ahead
 };
@@ -47,9 +47,10 @@ struct StreamedBatch {
 };
 
 struct StreamPosition {
-  int64_t num_draws = 0;  ///< records read, bad ones included
+  int64_t num_draws = 0;
+  int64_t num_read = 0;  ///< records, bad ones included; those of a process that ended count here
   std::vector<RecordOrderState> orders;
-  BadRecords bad;
+  std::vector<BadRecords> bad;  ///< of each data set
 
   bool operator==(const StreamPosition&) const = default;
 };
@@ -65,15 +66,21 @@ class StreamedBatches {
   StreamedBatches(const StreamedBatches&) = delete;
   StreamedBatches& operator=(const StreamedBatches&) = delete;
 
-  /// This process's next `batch_size` examples. Throws UserError where more than `max_bad_share` of
-  /// the records read so far (of 1,000 at least) were bad.
+  /// This process's next `batch_size` examples. Throws UserError where more than `max_bad_fraction`
+  /// of the records read so far (of 1,000 at least) were bad; it names the worst data set.
   StreamedBatch next(int64_t batch_size);
 
   /// Behind the last example that `next` returned. Every process has its own.
   StreamPosition position() const;
   void restore(const StreamPosition& position);
 
-  const BadRecords& bad_records() const { return bad_; }
+  /// Goes on from the positions of all processes of a run, in their order. The same number as now:
+  /// exactly where this process was. Another number: what the old processes had left is shared out
+  /// evenly, so that no example is lost or comes twice in an epoch (RecordOrder::take_over).
+  void restore(const std::vector<StreamPosition>& positions);
+
+  /// Of all data sets.
+  BadRecords bad_records() const;
   int64_t num_records(int64_t data_set) const {
     return records_[static_cast<size_t>(data_set)]->num_records();
   }
@@ -87,8 +94,10 @@ class StreamedBatches {
   // the examples that were handed out, which is where a run resumes.
   struct Planner {
     int64_t num_draws = 0;
+    int64_t num_read = 0;
     std::vector<RecordOrder> orders;
   };
+  void check_fits(const StreamPosition& position) const;
   Draw plan(Planner& planner) const;
   Result make(const Draw& draw) const;
   Result take();
@@ -99,7 +108,8 @@ class StreamedBatches {
   const Mixture mixture_;
   const RandomStream stream_;
   Planner consumed_;
-  BadRecords bad_;
+  std::vector<std::string> names_;
+  std::vector<BadRecords> bad_;     // of each data set
   std::shared_ptr<Chunk> current_;  // whose results `next` is handing out
   size_t next_in_current_ = 0;
 

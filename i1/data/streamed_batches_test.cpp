@@ -119,13 +119,77 @@ TEST(StreamedBatches, ResumesExactlyAndThroughJson) {
   }
 }
 
+// 1, 3, 2, 3 and 1 processes, each at a pace of its own, handing over through JSON: by the end
+// every record was read equally often, buffers included.
+TEST(StreamedBatches, AnotherNumberOfProcessesReadsWhatTheOldOnesHadLeft) {
+  const fs::path folder = write_test_records(fresh_folder("handed_over"), {30, 0, 9, 14, 7});
+  for (const int64_t buffer : {0, 5, 40}) {
+    StreamOptions options = small_options();
+    options.shuffle_buffer = buffer;
+    std::map<std::string, int64_t> counts;
+    std::vector<StreamPosition> positions;
+    int64_t num_given = 0;
+    const auto give = [&](StreamedBatches& batches, int64_t count) {
+      for (const StreamedExample& example : batches.next(count).examples) ++counts[example.name];
+      num_given += count;
+    };
+    for (const int64_t num_processes : {1, 3, 2, 3}) {
+      options.num_processes = num_processes;
+      std::vector<StreamPosition> later;
+      for (options.process = 0; options.process < num_processes; ++options.process) {
+        StreamedBatches batches({folder}, options);
+        if (!positions.empty()) batches.restore(positions);
+        give(batches, 3 + 11 * options.process);
+        const auto json = nlohmann::json::parse(to_json(batches.position()).dump());
+        later.push_back(stream_position_from_json(json, "test"));
+      }
+      positions = later;
+    }
+    options.process = 0;
+    options.num_processes = 1;
+    StreamedBatches last({folder}, options);
+    last.restore(positions);
+    EXPECT_EQ(last.position().num_read, num_given) << buffer;
+    const auto num_waiting = [&] {
+      return static_cast<int64_t>(last.position().orders[0].buffer.size());
+    };
+    const int64_t num_epochs = (num_given + num_waiting()) / 60 + 2;  // none was further ahead
+    while (num_given + num_waiting() < num_epochs * 60) give(last, 1);
+    const StreamPosition end = last.position();
+    for (const auto& [shard, index, offset] : end.orders[0].buffer)
+      ++counts[std::to_string(index + std::array{0, 30, 30, 39, 53}[shard])];
+    EXPECT_EQ(counts.size(), 60u);
+    for (const auto& [name, count] : counts) EXPECT_EQ(count, num_epochs) << buffer << " " << name;
+  }
+}
+
+TEST(StreamedBatches, TheSameNumberOfProcessesGoesOnExactly) {
+  const fs::path folder = write_test_records(fresh_folder("two_go_on"), {30, 9});
+  StreamOptions options = small_options();
+  options.num_processes = 2;
+  StreamedBatches first({folder}, options);
+  options.process = 1;
+  StreamedBatches second({folder}, options), resumed({folder}, options);
+  first.next(5);
+  second.next(7);
+  resumed.restore({first.position(), second.position()});
+  EXPECT_EQ(text_of(resumed.next(20)), text_of(second.next(20)));
+}
+
 TEST(StreamedBatches, AForeignPositionIsRefused) {
   const fs::path folder = write_test_records(fresh_folder("foreign"), {4});
   StreamedBatches one({folder}, small_options()), two({folder, folder}, small_options());
   EXPECT_THROW(two.restore(one.position()), UserError);
-  for (const char* text : {"{}", "[]", "{\"num_draws\": \"x\", \"orders\": [], \"bad\": {}}",
-                           "{\"num_draws\": 1, \"orders\": [{\"epoc\": 1}], \"bad\": {}}",
-                           "{\"num_draws\": 1, \"orders\": 5, \"bad\": {}}"}) {
+  EXPECT_THROW(two.restore(std::vector{one.position(), one.position()}), UserError);
+  EXPECT_THROW(two.restore(std::vector<StreamPosition>{}), UserError);
+  StreamPosition far = one.position(), odd = one.position();
+  far.orders[0].epoch = 1'000'000'000'000;
+  EXPECT_THROW(one.restore(std::vector{far, one.position()}), UserError);
+  odd.orders[0].handed_over = {{{0, 3, 2}}};  // the shard has 4 records
+  EXPECT_THROW(one.restore(odd), UserError);
+  for (const char* text : {"{}", "[]", "{\"num_draws\": \"x\", \"orders\": [], \"bad\": []}",
+                           "{\"num_draws\": 1, \"orders\": [{\"epoc\": 1}], \"bad\": []}",
+                           "{\"num_draws\": 1, \"orders\": 5, \"bad\": []}"}) {
     EXPECT_THROW(stream_position_from_json(nlohmann::json::parse(text), "test"), UserError) << text;
   }
 }
@@ -149,11 +213,11 @@ TEST(StreamedBatches, ImpossibleOptionsAreRefused) {
   options.resolution = 0;
   expect_refused({folder}, options);
   options = small_options();
-  options.max_bad_share = 1;
+  options.max_bad_fraction = 1;
   expect_refused({folder}, options);
   const fs::path empty = write_test_records(fresh_folder("options_empty"), {0});
   expect_refused({empty}, small_options());
-  options.max_bad_share = 0;
+  options.max_bad_fraction = 0;
   options.weights = {1, 0};
   EXPECT_NO_THROW(StreamedBatches({folder, empty}, options));
 }
@@ -191,7 +255,7 @@ TEST(StreamedBatches, BadRecordsAreCountedByReasonAndSkipped) {
 
   StreamOptions options = small_options();
   options.shuffle_buffer = 0;
-  options.max_bad_share = 0.99;
+  options.max_bad_fraction = 0.99;
   options.needs_caption = true;
   StreamedBatches batches({folder}, options);
   for (const StreamedExample& example : batches.next(2).examples) EXPECT_EQ(example.name, "9");
@@ -225,7 +289,7 @@ TEST(StreamedBatches, WithoutACaptionItIsEmptyUnlessOneIsNeeded) {
   }
   EXPECT_GT(num_empty, 0);
   options.needs_caption = true;
-  options.max_bad_share = 0.9;
+  options.max_bad_fraction = 0.9;
   StreamedBatches strict({folder}, options);
   for (const StreamedExample& example : strict.next(20).examples) EXPECT_EQ(example.name, "2");
 }
@@ -234,7 +298,7 @@ TEST(StreamedBatches, TooManyBadRecordsStopTheRun) {
   const fs::path folder =
       write_payloads(fresh_folder("too_many"), {serialize(test_example(0)), "junk"});
   StreamOptions options = small_options();
-  options.max_bad_share = 0.05;  // 50 of the first 1,000
+  options.max_bad_fraction = 0.05;  // 50 of the first 1,000
   StreamedBatches batches({folder}, options);
   try {
     batches.next(200);
@@ -285,7 +349,7 @@ TEST(StreamedBatches, ThreeHundredDamagedRecordsAreCountedAndPassedOver) {
     write_file_atomically(folder / shard_name(0, 1), bytes);
     StreamOptions options = small_options();
     options.shuffle_buffer = 0;
-    options.max_bad_share = 0.99;
+    options.max_bad_fraction = 0.99;
     StreamedBatches batches({folder}, options);
     try {
       for (const StreamedExample& example : batches.next(8).examples)

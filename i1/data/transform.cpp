@@ -3,104 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "i1/core/error.h"
+#include "i1/data/resample.h"
 #include "i1/io/tfrecord.h"
 
 namespace i1 {
 namespace {
 
-constexpr int kPrecisionBits = 22;
 constexpr double kMaxSide = 1e9;  // of the resized picture
-
-// A stretch of one axis after resizing: `size` positions of it from `begin`.
-struct Axis {
-  int in_size, out_size, begin, size;
-};
-
-// The taps of each output position along one axis.
-struct Taps {
-  struct Window {
-    int begin, count;
-    size_t first_weight;
-  };
-  std::vector<Window> windows;
-  std::vector<int32_t> weights;
-
-  int first() const { return windows.front().begin; }
-  int end() const { return windows.back().begin + windows.back().count; }
-};
-
-// In doubles and in this order of operations: the fixed-point weights depend on the last bit.
-Taps triangle_taps(const Axis& axis) {
-  const double scale = static_cast<double>(axis.in_size) / axis.out_size;
-  const double reduction = std::max(scale, 1.0), inverse = 1.0 / reduction;
-  Taps taps;
-  std::vector<double> weights;
-  for (int out = axis.begin; out < axis.begin + axis.size; ++out) {
-    const double centre = (out + 0.5) * scale;
-    const int begin = std::max(0, static_cast<int>(centre - reduction + 0.5));
-    const int end = std::min(axis.in_size, static_cast<int>(centre + reduction + 0.5));
-    weights.clear();
-    double sum = 0;
-    for (int i = begin; i < end; ++i) {
-      weights.push_back(std::max(0.0, 1.0 - std::abs((i - centre + 0.5) * inverse)));
-      sum += weights.back();
-    }
-    taps.windows.push_back({begin, end - begin, taps.weights.size()});
-    for (const double weight : weights) {
-      taps.weights.push_back(static_cast<int32_t>(0.5 + weight / sum * (1 << kPrecisionBits)));
-    }
-  }
-  return taps;
-}
-
-uint8_t to_byte(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
-}
-
-constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
-
-// Rows first..end-1 of the picture, resized along x.
-template <int kChannels>
-Image resize_rows(const Image& image, const Axis& axis, int first, int end) {
-  const Taps taps = triangle_taps(axis);
-  Image out = make_image(axis.size, end - first, kChannels);
-  for (int y = first; y < end; ++y) {
-    const uint8_t* in = image.row(y);
-    uint8_t* pixel = out.row(y - first);
-    for (const Taps::Window& window : taps.windows) {
-      int32_t sums[kChannels];
-      std::fill_n(sums, kChannels, kHalf);
-      const int32_t* weight = taps.weights.data() + window.first_weight;
-      const uint8_t* tap = in + static_cast<ptrdiff_t>(window.begin) * kChannels;
-      for (int i = 0; i < window.count; ++i, tap += kChannels) {
-        for (int c = 0; c < kChannels; ++c) sums[c] += weight[i] * tap[c];
-      }
-      for (int c = 0; c < kChannels; ++c) *pixel++ = to_byte(sums[c]);
-    }
-  }
-  return out;
-}
-
-// Resized along y; row 0 of the picture is row `first` of the axis.
-Image resize_columns(const Image& image, const Taps& taps, int first) {
-  const size_t row_bytes = static_cast<size_t>(image.width) * image.channels;
-  const auto height = static_cast<int>(taps.windows.size());
-  Image out = make_image(image.width, height, image.channels);
-  std::vector<int32_t> sums(row_bytes);
-  for (int y = 0; y < height; ++y) {
-    const Taps::Window& window = taps.windows[static_cast<size_t>(y)];
-    std::fill(sums.begin(), sums.end(), kHalf);
-    for (int i = 0; i < window.count; ++i) {
-      const int32_t weight = taps.weights[window.first_weight + static_cast<size_t>(i)];
-      const uint8_t* in = image.row(window.begin - first + i);
-      for (size_t x = 0; x < row_bytes; ++x) sums[x] += weight * in[x];
-    }
-    std::transform(sums.begin(), sums.end(), out.row(y), to_byte);
-  }
-  return out;
-}
 
 Image crop(const Image& image, int left, int top, int width, int height) {
   Image out = make_image(width, height, image.channels);
@@ -111,17 +23,77 @@ Image crop(const Image& image, int left, int top, int width, int height) {
   return out;
 }
 
-// A window of the resized picture. Only what it needs is computed: a picture of 1 x 100,000 pixels
-// would otherwise pass through gigabytes.
-Image resize_window(const Image& image, const Axis& x, const Axis& y) {
-  const bool keeps_width = x.in_size == x.out_size, keeps_height = y.in_size == y.out_size;
-  const Taps rows = keeps_height ? Taps{} : triangle_taps(y);
-  const int first = keeps_height ? y.begin : rows.first(),
-            end = keeps_height ? y.begin + y.size : rows.end();
-  const Image narrow = keeps_width           ? crop(image, x.begin, first, x.size, end - first)
-                       : image.channels == 4 ? resize_rows<4>(image, x, first, end)
-                                             : resize_rows<3>(image, x, first, end);
-  return keeps_height ? narrow : resize_columns(narrow, rows, first);
+// Makes a window of the resized picture from the rows of the whole one, as they come. Only what it
+// needs is computed: a picture of 1 x 100,000 pixels would otherwise pass through gigabytes.
+class Resizer {
+ public:
+  Resizer(int channels, const Axis& x, const Axis& y)
+      : channels_(channels),
+        x_(x),
+        y_(y),
+        columns_(x.is_kept() ? Taps{} : triangle_taps(x)),
+        rows_(y.is_kept() ? Taps{} : triangle_taps(y)) {
+    needed_.left = x.is_kept() ? x.begin : columns_.first();
+    needed_.right = x.is_kept() ? x.begin + x.size : columns_.end();
+    needed_.top = y.is_kept() ? y.begin : rows_.first();
+    needed_.bottom = y.is_kept() ? y.begin + y.size : rows_.end();
+    row_bytes_ = static_cast<size_t>(x.size) * channels;
+    narrow_.resize(row_bytes_ * (needed_.bottom - needed_.top));
+  }
+
+  const ImageWindow& needed() const { return needed_; }
+
+  // Row `y` from the first needed pixel on, readable kReadBehind bytes behind the last.
+  void take(int y, const uint8_t* row) {
+    uint8_t* out = narrow_.data() + static_cast<size_t>(y - needed_.top) * row_bytes_;
+    if (x_.is_kept()) {
+      std::memcpy(out, row, row_bytes_);
+    } else {
+      resample_row(row, channels_, columns_, out);
+    }
+  }
+
+  Image finish() {
+    Image image{x_.size, y_.size, channels_, {}};
+    if (y_.is_kept()) {
+      image.pixels = std::move(narrow_);
+      return image;
+    }
+    image.pixels.resize(row_bytes_ * static_cast<size_t>(y_.size));
+    for (size_t i = 0; i < rows_.windows.size(); ++i) {
+      const auto first = static_cast<size_t>(rows_.windows[i].begin - needed_.top);
+      resample_column(narrow_.data() + first * row_bytes_, row_bytes_, rows_, i,
+                      image.row(static_cast<int>(i)));
+    }
+    return image;
+  }
+
+ private:
+  int channels_;
+  Axis x_, y_;
+  Taps columns_, rows_;
+  ImageWindow needed_;
+  size_t row_bytes_ = 0;
+  std::vector<uint8_t> narrow_;  // resized along x, rows top..bottom-1
+};
+
+Resizer cropping_resizer(ImageSize size, int channels, const ImageSize& target) {
+  const ImageSize resized = covering_size(size.width, size.height, target);
+  return {channels,
+          {size.width, resized.width, (resized.width - target.width) / 2, target.width},
+          {size.height, resized.height, (resized.height - target.height) / 2, target.height}};
+}
+
+Image resize(const Image& image, Resizer resizer) {
+  const auto& [left, top, right, bottom] = resizer.needed();
+  const size_t num_bytes = static_cast<size_t>(right - left) * image.channels;
+  std::vector<uint8_t> row(num_bytes + kReadBehind);
+  for (int y = top; y < bottom; ++y) {
+    std::memcpy(row.data(), image.row(y) + static_cast<ptrdiff_t>(left) * image.channels,
+                num_bytes);
+    resizer.take(y, row.data());
+  }
+  return resizer.finish();
 }
 
 }  // namespace
@@ -143,7 +115,8 @@ ImageSize resized_size(int width, int height, int resolution) {
 }
 
 Image resize_bilinear(const Image& image, int width, int height) {
-  return resize_window(image, {image.width, width, 0, width}, {image.height, height, 0, height});
+  return resize(image, Resizer(image.channels, {image.width, width, 0, width},
+                               {image.height, height, 0, height}));
 }
 
 Image fit_within(Image image, int longest_edge) {
@@ -165,10 +138,24 @@ Image resize_and_crop(const Image& image, int resolution) {
 }
 
 Image resize_and_crop(const Image& image, const ImageSize& target) {
-  const ImageSize size = covering_size(image.width, image.height, target);
-  return resize_window(
-      image, {image.width, size.width, (size.width - target.width) / 2, target.width},
-      {image.height, size.height, (size.height - target.height) / 2, target.height});
+  return resize(image, cropping_resizer({image.width, image.height}, image.channels, target));
+}
+
+Image decode_resized(std::span<const std::byte> bytes, const std::string& where,
+                     const ImageSize& target, bool is_fast) {
+  std::optional<Resizer> resizer;
+  decode_rows(
+      bytes, where,
+      [&](ImageSize size) {
+        const ImageSize resized = covering_size(size.width, size.height, target);
+        return is_fast ? std::min(resized.width, resized.height) : 0;
+      },
+      [&](ImageSize size) {
+        resizer.emplace(cropping_resizer(size, 3, target));
+        return resizer->needed();
+      },
+      [&](int y, const uint8_t* row) { resizer->take(y, row); });
+  return resizer->finish();
 }
 
 Image fit_picture(Image image, const ImageSize& target, const std::string& where) {

@@ -31,6 +31,12 @@ Image resize_and_crop(const Image& image, int resolution);
 /// The same for a size that is no square.
 Image resize_and_crop(const Image& image, const ImageSize& target);
 
+/// The same from a picture's file (decode_rows, whose errors it throws), of which only what the
+/// crop shows is decoded. `is_fast`: a JPEG is decoded at the smallest size that has enough pixels,
+/// which is several times faster, and differs (benchmarks/README.md).
+Image decode_resized(std::span<const std::byte> bytes, const std::string& where,
+                     const ImageSize& target, bool is_fast = false);
+
 /// The same of a stored picture, which is left as it is where it has that size. Throws RecordError
 /// "picture is too narrow", opened by `where`.
 Image fit_picture(Image image, const ImageSize& target, const std::string& where);

@@ -162,7 +162,8 @@ Image codecs::decode_bmp(Bytes bytes, const std::string& where, const DecodeOpti
   const std::vector<uint8_t> indices =
       is_run_length ? decode_runs(header, data) : std::vector<uint8_t>();
   const size_t row_bytes = (static_cast<size_t>(header.width) * header.bits + 31) / 32 * 4;
-  for (int i = 0; i < image.height; ++i) {  // as stored; rows that the file lacks stay black
+  for (int i = 0; i < image.height;
+       ++i) {  // as stored; rows that the file lacks are 0, black or index 0
     uint8_t* out = image.row(header.is_top_down ? i : image.height - 1 - i);
     const size_t begin = static_cast<size_t>(i) * row_bytes;
     if (is_run_length) {
@@ -173,7 +174,8 @@ Image codecs::decode_bmp(Bytes bytes, const std::string& where, const DecodeOpti
     } else if (begin < data.size() && data.size() - begin >= row_bytes) {
       decode_row(header, data.subspan(begin, row_bytes), out, image.channels);
     } else {
-      for (int x = 0; x < image.width; ++x) std::memset(out + x * image.channels, 0, 3);
+      const auto ground = header.bits <= 8 ? header.palette[0] : std::array<uint8_t, 3>{};
+      for (int x = 0; x < image.width; ++x) std::memcpy(out + x * image.channels, ground.data(), 3);
     }
   }
   return image;

@@ -73,6 +73,23 @@ Image decode_image(Bytes bytes, const std::string& where, const DecodeOptions& o
   return codec_of(bytes, where).decode(bytes, where, options);
 }
 
+void decode_rows(Bytes bytes, const std::string& where, const std::function<int(ImageSize)>& enough,
+                 const std::function<ImageWindow(ImageSize)>& choose,
+                 const std::function<void(int y, const uint8_t* row)>& take) {
+  const Codec& codec = codec_of(bytes, where);
+  if (codec.decode == codecs::decode_jpeg &&
+      codecs::decode_jpeg_rows(bytes, where, enough, choose, take))
+    return;
+  const Image image = codec.decode(bytes, where, {});
+  const ImageWindow window = choose({image.width, image.height});
+  const size_t num_bytes = size_t{3} * (window.right - window.left);
+  std::vector<uint8_t> row(num_bytes + 16);
+  for (int y = window.top; y < window.bottom; ++y) {
+    std::memcpy(row.data(), image.row(y) + size_t{3} * window.left, num_bytes);
+    take(y, row.data());
+  }
+}
+
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
   const MappedFile file(path);
   return decode_image(file.bytes(), path.string(), options);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -27,8 +28,9 @@ struct Image {
 Image make_image(int width, int height, int channels = 3);
 
 struct DecodeOptions {
-  bool keep_alpha = false;           ///< RGBA instead of RGB; opaque where the file has no alpha
-  int64_t max_pixels = 500'000'000;  ///< larger pictures are refused before memory is taken
+  bool keep_alpha = false;  ///< RGBA instead of RGB; opaque where the file has no alpha
+  int64_t max_pixels =
+      178'956'970;             ///< as in Pillow; larger ones are refused before memory is taken
   bool must_be_whole = false;  ///< a damaged PNG is refused too, its checksums are not ignored
 };
 
@@ -42,6 +44,21 @@ Image read_image(const std::filesystem::path& path, const DecodeOptions& options
 struct ImageSize {
   int width = 0, height = 0;
 };
+
+struct ImageWindow {
+  int left = 0, top = 0, right = 0,
+      bottom = 0;  ///< the last column and row are right - 1, bottom - 1
+};
+
+/// Decodes part of a picture to RGB: choose(size) says which, then take(y, row) gets its rows in
+/// order, from the first pixel of the window on, readable 16 bytes behind its last. The same pixels
+/// as decode_image, but of a JPEG little else is decoded. Where enough(size) is above 0 a JPEG is
+/// decoded at the smallest n/8 of its size whose shorter edge is not below that (other pixels;
+/// `choose` gets that size).
+void decode_rows(std::span<const std::byte> bytes, const std::string& where,
+                 const std::function<int(ImageSize)>& enough,
+                 const std::function<ImageWindow(ImageSize)>& choose,
+                 const std::function<void(int y, const uint8_t* row)>& take);
 
 /// The size that the header states, without decoding.
 ImageSize probe_image(std::span<const std::byte> bytes, const std::string& where);

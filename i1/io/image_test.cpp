@@ -263,6 +263,20 @@ TEST(Tiff, MissingRowsAreBlackAndOddKindsRefused) {
   expect_refused(std::string("II*\0\x08\0\0\0", 8), "without a readable directory");
 }
 
+// The quick decoder must take what libpng would, and nothing else: with alpha kept, libpng reads.
+TEST(Png, TheQuickDecoderGivesWhatLibpngDoes) {
+  for (const auto& [width, height] : {std::pair{1, 1}, {2, 3}, {5, 40}, {100, 7}, {256, 256}}) {
+    Image image = make_image(width, height);
+    for (size_t i = 0; i < image.pixels.size();
+         ++i)  // smooth and noisy, so that every filter occurs
+      image.pixels[i] = static_cast<uint8_t>(i / 7 + (i / 999 % 2 == 0 ? i * i * 31 >> 5 : 0));
+    const std::string png = encode_png(image);
+    EXPECT_EQ(rgb(png), image.pixels);
+    const Image slow = decode_image(std::as_bytes(std::span(png)), "test", {.keep_alpha = true});
+    EXPECT_EQ(composite(slow, 0, 0, 0).pixels, image.pixels);
+  }
+}
+
 TEST(Images, BombsAreRefusedBeforeMemoryIsTaken) {
   const std::vector<TiffTag> huge = {{256, 4, {1000000}}, {257, 4, {1000000}}, {278, 4, {1}},
                                      {259, 3, {1}},       {258, 3, {8}},       {262, 3, {1}}};

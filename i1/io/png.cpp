@@ -128,6 +128,20 @@ void widen_grey16(const std::vector<uint8_t>& grey, Image& image) {
   }
 }
 
+// What a damaged file lacks has index 0 where there is a palette; elsewhere it is black.
+void fill_with_first_colour(const Reader& reader, Image& image) {
+  png_colorp palette = nullptr;
+  int num_colours = 0;
+  if (png_get_PLTE(reader.png, reader.info, &palette, &num_colours) == 0 || num_colours == 0 ||
+      png_get_color_type(reader.png, reader.info) != PNG_COLOR_TYPE_PALETTE)
+    return;
+  for (size_t i = 0; i < image.pixels.size(); i += image.channels) {
+    image.pixels[i] = palette[0].red;
+    image.pixels[i + 1] = palette[0].green;
+    image.pixels[i + 2] = palette[0].blue;
+  }
+}
+
 }  // namespace
 
 ImageSize codecs::probe_png(Bytes bytes, const std::string& where) {
@@ -138,6 +152,8 @@ ImageSize codecs::probe_png(Bytes bytes, const std::string& where) {
 
 Image codecs::decode_png(Bytes bytes, const std::string& where, const DecodeOptions& options) {
   check_header(bytes, where);
+  if (Image plain; !options.keep_alpha && decode_plain_png(bytes, options.max_pixels, plain))
+    return plain;
   Reader reader(bytes, options.must_be_whole);
   check_user(reader.read_info(), where, ": not a readable PNG: ", reader.stream.message);
   const uint32_t width = png_get_image_width(reader.png, reader.info);
@@ -159,6 +175,7 @@ Image codecs::decode_png(Bytes bytes, const std::string& where, const DecodeOpti
     check_whole();
     return image;
   }
+  fill_with_first_colour(reader, image);
   png_set_expand(reader.png);  // palettes, low bit depths, transparency to alpha
   png_set_strip_16(reader.png);
   png_set_gray_to_rgb(reader.png);

@@ -149,7 +149,7 @@ void to_rgb(const Layout& layout, const uint32_t* values, uint8_t* rgb) {
   }
 }
 
-// The samples of all pixels, 16 bits each, row by row. Rows that cannot be decoded stay `missing`.
+// The samples of all pixels, 16 bits each, row by row. Rows that cannot be decoded stay 0.
 class Samples {
  public:
   Samples(TIFF* file, const Stream& stream, const Layout& layout)
@@ -295,12 +295,15 @@ Image codecs::decode_tiff(Bytes bytes, const std::string& where, const DecodeOpt
   const size_t alpha = layout.photometric == PHOTOMETRIC_RGB         ? 3
                        : layout.photometric == PHOTOMETRIC_SEPARATED ? 4
                                                                      : 1;
+  // Of a row that is missing all samples are 0: a palette's first colour, and no ink.
+  const bool is_coded =
+      layout.photometric == PHOTOMETRIC_PALETTE || layout.photometric == PHOTOMETRIC_SEPARATED;
   for (uint32_t y = 0; y < layout.height; ++y) {
     uint8_t* pixel = image.row(static_cast<int>(y));
     for (uint32_t x = 0; x < layout.width; ++x, pixel += image.channels) {
       uint32_t values[4] = {};
       std::copy_n(samples.pixel(x, y), samples.per_pixel(), values);
-      if (samples.has_row(y)) to_rgb(layout, values, pixel);
+      if (samples.has_row(y) || is_coded) to_rgb(layout, values, pixel);
       if (image.channels < 4) continue;
       const bool has_alpha = samples.per_pixel() > alpha && layout.bits >= 8;
       pixel[3] = !has_alpha          ? 255

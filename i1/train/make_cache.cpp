@@ -28,28 +28,35 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kPicturesAtOnce = 32;
 
-// Calls take(example, where) for every readable record; what cannot be used is counted by reason.
+// Calls take(example, where) for every readable record until that returns false; what cannot be
+// used is counted by reason, and ends the pass as soon as it must be too much of the whole set.
 template <class Take>
-void for_each_example(const fs::path& folder, double max_bad_share, Take&& take) {
+void for_each_example(const fs::path& folder, double max_bad_fraction, Take&& take) {
   BadRecords bad;
+  const std::string name = folder.string();
+  const int64_t num_records = RecordSet(folder).num_records();
   int64_t num_read = 0;
+  bool goes_on = true;
   for (const fs::path& shard : find_shards(folder)) {
     const MappedFile file(shard);
     RecordReader reader(file.bytes(), shard.string());
-    for (; reader.offset() < file.bytes().size(); ++num_read) {
+    while (goes_on && reader.offset() < file.bytes().size()) {
+      ++num_read;
       check_interrupt();
       const std::string where = concat(shard.string(), ", byte ", reader.offset());
       try {
         const Example example = parse_stored_example(*reader.next(), where);
         check_captions(example, /*needs_caption=*/false, where);
-        take(example, where);
+        goes_on = take(example, where);
       } catch (const RecordError& error) {
         bad.add(error);
+        if (static_cast<double>(bad.total()) > max_bad_fraction * static_cast<double>(num_records))
+          check_bad_fraction({&bad, 1}, {&name, 1}, max_bad_fraction, num_read);
       }
     }
   }
   if (bad.total() > 0) std::fprintf(stderr, "left out: %s", bad.report().c_str());
-  bad.check_share(max_bad_share, num_read, folder.string());
+  check_bad_fraction({&bad, 1}, {&name, 1}, max_bad_fraction, num_read);
 }
 
 struct Pending {
@@ -94,25 +101,25 @@ int64_t make_cache(const MakeCacheOptions& options, at::Device device) {
     writer.add(vae.encode(pixels), pending.captions, pending.names, bucket);
     pending = {};
   };
-  const auto is_enough = [&] { return options.max_examples > 0 && count >= options.max_examples; };
-  for_each_example(
-      options.source, options.max_bad_share, [&](const Example& example, const std::string& where) {
-        if (is_enough()) return;
-        const Image picture = decode_picture(example, where);
-        const int64_t bucket = nearest_bucket(sizes, picture.width, picture.height);
-        const ImageSize& size = sizes[static_cast<size_t>(bucket)];
-        Pending& pending = waiting[static_cast<size_t>(bucket)];
-        pending.pictures.push_back(to_tensor(fit_picture(picture, size, where)));
-        std::vector<int64_t> captions;
-        for (const std::string& caption : example.captions) {
-          captions.push_back(writer.caption_number(
-              tokenizer.encode(caption, static_cast<size_t>(options.num_text_tokens))));
-        }
-        pending.captions.push_back(std::move(captions));
-        pending.names.push_back(example.image_name);
-        if (static_cast<int64_t>(pending.pictures.size()) == kPicturesAtOnce) flush(bucket);
-        progress.update(++count);
-      });
+  for_each_example(options.source, options.max_bad_fraction,
+                   [&](const Example& example, const std::string& where) {
+                     const Image picture = decode_picture(example, where);
+                     const int64_t bucket = nearest_bucket(sizes, picture.width, picture.height);
+                     const ImageSize& size = sizes[static_cast<size_t>(bucket)];
+                     Pending& pending = waiting[static_cast<size_t>(bucket)];
+                     pending.pictures.push_back(to_tensor(fit_picture(picture, size, where)));
+                     std::vector<int64_t> captions;
+                     for (const std::string& caption : example.captions) {
+                       captions.push_back(writer.caption_number(tokenizer.encode(
+                           caption, static_cast<size_t>(options.num_text_tokens))));
+                     }
+                     pending.captions.push_back(std::move(captions));
+                     pending.names.push_back(example.image_name);
+                     if (static_cast<int64_t>(pending.pictures.size()) == kPicturesAtOnce)
+                       flush(bucket);
+                     progress.update(++count);
+                     return count != options.max_examples;
+                   });
   for (size_t bucket = 0; bucket < sizes.size(); ++bucket) flush(static_cast<int64_t>(bucket));
   writer.finish();
   return count;
@@ -136,13 +143,14 @@ void cache_text_states(const fs::path& cache, const fs::path& encoder_folder, at
 }
 
 void make_tokenizer(const std::vector<fs::path>& sources, int64_t vocab_size,
-                    const fs::path& output) {
+                    const fs::path& output, double max_bad_fraction) {
   for (const fs::path& source : sources) find_shards(source);
   make_folder(output);
   std::vector<std::string> captions;
   for (const fs::path& source : sources) {
-    for_each_example(source, 0.01, [&](const Example& example, const std::string&) {
+    for_each_example(source, max_bad_fraction, [&](const Example& example, const std::string&) {
       captions.insert(captions.end(), example.captions.begin(), example.captions.end());
+      return true;
     });
   }
   check_user(!captions.empty(), "no caption in any of the sets to learn a tokenizer from");

@@ -21,7 +21,7 @@ struct MakeCacheOptions {
   at::ScalarType dtype = at::kFloat;  ///< that the autoencoder computes in
   int64_t max_examples =
       0;  ///< 0 = all; sets lie in the order of a hash, so the first are a fair sample
-  double max_bad_share = 0.01;  ///< of records that cannot be read, above which the pass stops
+  double max_bad_fraction = 0.01;  ///< of records that cannot be used, above which the pass stops
 };
 
 /// Encodes every picture of a set at `resolution`, or in the bucket that cuts least of it (scaled
@@ -35,6 +35,6 @@ void cache_text_states(const std::filesystem::path& cache, const std::filesystem
 
 /// Learns a byte-pair vocabulary from all captions of some TFRecord sets and writes it to `output`.
 void make_tokenizer(const std::vector<std::filesystem::path>& sources, int64_t vocab_size,
-                    const std::filesystem::path& output);
+                    const std::filesystem::path& output, double max_bad_fraction = 0.01);
 
 }  // namespace i1

@@ -1,7 +1,8 @@
 // Latent caches from pictures and captions, and the tokenizer that is learned from them.
 #include "i1/train/make_cache.h"
 
-#include "i1/data/test_records.h"
+#include "i1/core/memory.h"
+#include "i1/data/fuzzed_records.h"
 #include "i1/text/t5gemma.h"
 #include "i1/text/tokenizer.h"
 #include "i1/train/train_testing.h"
@@ -163,9 +164,41 @@ TEST(MakeCache, TooManyBadRecordsStopItAndLeaveNothing) {
                  [&] { make_cache(options, at::kCPU); });
     EXPECT_FALSE(fs::exists(options.output));
     EXPECT_FALSE(fs::exists(options.output.string() + ".partial"));
-    options.max_bad_share = 0.02;
+    options.max_bad_fraction = 0.02;
     EXPECT_EQ(make_cache(options, at::kCPU), 1);
   });
+}
+
+TEST(MakeCache, OfFuzzedRecordsHoldsTheGoodOnes) {
+  const fs::path folder = fresh_folder("fuzzed_cache");
+  MakeCacheOptions options = options_in(folder, payloads(1));
+  fs::remove_all(options.source);
+  const FuzzedRecords expected = write_fuzzed_records(options.source, 6, 250, 16, /*seed=*/2);
+  const int64_t num_silent = expected.bad.at("no caption");  // which a cache takes
+  options.max_bad_fraction = 0.9;
+  int64_t count = 0;
+  const int64_t before = peak_memory();
+  const std::string said = said_while([&] { count = make_cache(options, at::kCPU); });
+  EXPECT_LT(peak_memory() - before, 256 << 20);
+  EXPECT_EQ(count, static_cast<int64_t>(expected.good.size()) + num_silent);
+  for (const auto& [reason, number] : expected.bad) {
+    if (reason == "no caption") continue;
+    EXPECT_NE(said.find(concat(reason, ": ", number, ", the first: ")), std::string::npos) << said;
+  }
+  const LatentCache cache = LatentCache::open(options.output);
+  int64_t num_good = 0;
+  for (int64_t i = 0; i < cache.size(); ++i)
+    num_good += expected.good.contains(cache.image_name(i));
+  EXPECT_EQ(num_good, static_cast<int64_t>(expected.good.size()));
+
+  options.output = folder / "stopped";
+  options.max_bad_fraction = 0.1;
+  said_while([&] {
+    expect_error("more than the limit of 10 % (--max-bad-fraction); worst: " +
+                     options.source.string() + " with ",
+                 [&] { make_cache(options, at::kCPU); });
+  });
+  EXPECT_FALSE(fs::exists(options.output));
 }
 
 TEST(MakeCache, WrongRequestsGetOneLine) {
