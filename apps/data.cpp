@@ -68,9 +68,10 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
                  "table of captions by \"key\" (the picture's name without extension) or "
                  "\"file_name\": .json, .jsonl, .csv, .tsv or .parquet; default: those beside or "
                  "with the pictures");
-  app.add_option("--columns", build.columns,
-                 "caption columns; a picture without one is skipped; default: all that hold text, of "
-                 "Parquet files those that are named as captions")
+  app.add_option(
+         "--columns", build.columns,
+         "caption columns; a picture without one is skipped; default: all that hold text, of "
+         "Parquet files those that are named as captions")
       ->delimiter(',');
   app.add_option("--output", build.output, "folder of the data set")->required();
   app.add_option("--size", options.image_size, "side of the pictures in pixels")

@@ -59,9 +59,12 @@ YfccDatabase::YfccDatabase(const std::filesystem::path& path, int64_t shard, int
 }
 
 std::optional<FetchEntry> YfccDatabase::next() {
-  for (;;) {
+  while (rows_ != nullptr) {
     const int status = sqlite3_step(rows_.get());
-    if (status == SQLITE_DONE) return std::nullopt;
+    if (status == SQLITE_DONE) {
+      rows_ = nullptr;  // a further step would begin again
+      break;
+    }
     if (status != SQLITE_ROW) check(status);
     ++row_;
     if (yfcc_shard(row_, num_shards_) != shard_) continue;
@@ -73,6 +76,7 @@ std::optional<FetchEntry> YfccDatabase::next() {
     check_user(is_yfcc_name(entry->name), where_, ": row ", row_, ": ", kYfccNameRule);
     return entry;
   }
+  return std::nullopt;
 }
 
 void YfccDatabase::check(int status) const {

@@ -74,6 +74,9 @@ TEST(YfccDatabase, ShardsAreRowsByTheirRemainder) {
   YfccDatabase odd(path, 1, 2);
   EXPECT_FALSE(odd.next());
   EXPECT_EQ(odd.num_incomplete(), 2);
+  YfccDatabase last(path, 4, 5);
+  EXPECT_TRUE(last.next());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(last.next()) << "begins again";
 }
 
 TEST(YfccDatabase, WhatIsNoSuchDatabaseIsRefused) {
