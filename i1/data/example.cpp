@@ -18,11 +18,11 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr int64_t kMaxStoredPixels = 1 << 26;  // stored pictures have 4096 x 4096 at most
 
 template <class List>
-const List& feature_of(const Features& features, const std::string& key, size_t count,
-                       const std::string& where) {
+List& feature_of(Features& features, const std::string& key, size_t count,
+                 const std::string& where) {
   const auto found = features.find(key);
   check_record(found != features.end(), kWrongFeatures, where, ": no feature \"", key, "\"");
-  const List* values = std::get_if<List>(&found->second);
+  List* values = std::get_if<List>(&found->second);
   check_record(values != nullptr, kWrongFeatures, where, ": feature \"", key,
                "\" is of another kind");
   check_record(values->size() == count, kWrongFeatures, where, ": feature \"", key, "\" has ",
@@ -44,9 +44,9 @@ std::string serialize(const Example& example) {
 }
 
 Example parse_stored_example(std::string_view payload, const std::string& where) {
-  const Features features = parse_example(payload, where);
+  Features features = parse_example(payload, where);
   Example example;
-  example.png = feature_of<Strings>(features, "image", 1, where)[0];
+  example.png = std::move(feature_of<Strings>(features, "image", 1, where)[0]);
   const Integers& shape = feature_of<Integers>(features, "image/shape", 3, where);
   example.height = shape[0];
   example.width = shape[1];
@@ -54,10 +54,10 @@ Example parse_stored_example(std::string_view payload, const std::string& where)
   example.image_name = feature_of<Strings>(features, "image_name", 1, where)[0];
   const auto captions = features.find("caption");
   if (captions != features.end()) {
-    const Strings* texts = std::get_if<Strings>(&captions->second);
+    Strings* texts = std::get_if<Strings>(&captions->second);
     check_record(texts != nullptr, kWrongFeatures, where,
                  ": feature \"caption\" is of another kind");
-    example.captions = *texts;
+    example.captions = std::move(*texts);
   }
   return example;
 }
