@@ -15,6 +15,6 @@ done
 ./run generate "a penguin" "a fire engine" --num-images 2 --output "$scratch/pictures"
 [[ $(find "$scratch/pictures" -name '*.png' | wc -l) == 4 ]]
 printf 'a cat\na dog\n' >"$scratch/prompts.txt"
-./run generate --prompt-file "$scratch/prompts.txt" --size 96x64 --output "$scratch/lines"
+./run generate --prompt-file "$scratch/prompts.txt" --aspect 3:2 --output "$scratch/lines"
 for command in generate download inspect check train data evaluate; do ./run "$command" --help >/dev/null; done
 echo "README: ok"
