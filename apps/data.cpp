@@ -98,7 +98,7 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
                  "RRGGBB: the colour under what is transparent; default: alpha is dropped, as the "
                  "reference does, which shows whatever colour the file hides, often black");
   app.add_flag("--fast-decode", options.is_fast,
-               "decode JPEGs at the smallest size that has enough pixels: about twice as fast; "
+               "decode JPEGs at the smallest size that has enough pixels: 1.5 times as fast; "
                "pixels differ by 2 of 255 on average (not with --background)");
   app.add_option("--count", build.count, "a random sample of this many pictures")
       ->check(whole_number<int64_t>(0));

@@ -4,13 +4,12 @@
 i1=$1
 . "$(dirname "$0")/common.sh"
 
-python3 -m venv "$scratch/python" || fail "needs python3 with venv"
-python=$scratch/python/bin/python
-"$python" -m pip --disable-pip-version-check install -q --only-binary :all: pillow==9.4.0 numpy==2.2.6 ||
+export PYTHONPATH=$scratch/python
+python3 -m pip --disable-pip-version-check install -q --only-binary :all: --target "$PYTHONPATH" pillow==9.4.0 numpy==2.2.6 ||
   fail "cannot install Pillow 9.4.0, which has wheels for Python 3.7 to 3.11; this is $(python3 --version)"
-"$python" tests/pillow.py write "$scratch/made" 2000
+python3 tests/pillow.py write "$scratch/made" 2000
 "$i1" data build folder --pictures "$scratch/made/pictures" --captions "$scratch/made/captions.jsonl" --size 96 --num-shards 1 \
   --output "$scratch/set" >/dev/null 2>&1
-"$python" tests/pillow.py compare "$scratch/made" "$scratch/set/dataset-train.tfrecord-00000-of-00001" 96 2>/dev/null ||
+python3 tests/pillow.py compare "$scratch/made" "$scratch/set/dataset-train.tfrecord-00000-of-00001" 96 2>/dev/null ||
   fail "our pictures are not Pillow's"
 echo "pillow: ok"
