@@ -1,7 +1,6 @@
 // i1 data caption: pictures to captions by a vision model, and captions to the table that
 // `i1 data build folder` reads.
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
@@ -66,20 +65,6 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str();
 }
 
-CaptionPart parse_part(const std::string& text) {
-  CaptionPart part;
-  const char* end = text.data() + text.size();
-  const auto index = std::from_chars(text.data(), end, part.index);
-  bool is_good = index.ec == std::errc() && index.ptr != end && *index.ptr == '/';
-  if (is_good) {
-    const auto count = std::from_chars(index.ptr + 1, end, part.count);
-    is_good = count.ec == std::errc() && count.ptr == end && part.index >= 0 &&
-              part.index < part.count && part.count <= 100'000;
-  }
-  check_user(is_good, "--shard ", text, ": expected K/N with K from 0 to N - 1, N up to 100000");
-  return part;
-}
-
 void check_text(const char* flag, const std::string& text) {
   check_user(text.find_first_not_of(" \t\r\n") != std::string::npos, flag,
              " is missing or empty; i1 data caption --help");
@@ -113,7 +98,7 @@ void complete(Options& options) {
   check_text("--model", caption.question.model);
   check_text("--prompt", caption.question.prompt);
   while (address.ends_with('/')) address.pop_back();
-  caption.part = parse_part(options.part);
+  caption.part = parse_work_part(options.part);
   caption.endpoint.key = key_of(options.key_name, caption.endpoint.how_to_get_in);
 }
 

@@ -17,7 +17,7 @@ struct CaptionOptions {
   ChatEndpoint endpoint;
   ChatQuestion question{"", "", "", 512, 1};  ///< but for the picture
   int longest_edge = 512, num_connections = 8;
-  CaptionPart part;
+  WorkPart part;
 };
 
 struct CaptionReport {

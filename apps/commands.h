@@ -7,9 +7,11 @@ namespace i1 {
 int run_check(int argc, char** argv);
 int run_convert(int argc, char** argv);
 int run_data(int argc, char** argv);
+int run_data_build(int argc, char** argv);
 int run_data_cache(int argc, char** argv);
 int run_data_caption(int argc, char** argv);
 int run_data_fetch(int argc, char** argv);
+int run_data_merge(int argc, char** argv);
 int run_data_tokenizer(int argc, char** argv);
 int run_download(int argc, char** argv);
 int run_evaluate(int argc, char** argv);

@@ -38,7 +38,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--rate", fetch.requests_per_second, "requests a second to one host")
       ->check(real_number(0.001, 10'000))
       ->capture_default_str();
-  app.add_option("--shard", options.shard, "k/n: only rows r with r mod n = k, one part of several")
+  app.add_option("--shard", options.shard, "K/N: only rows r with r mod N = K, one part of several")
       ->capture_default_str();
   app.add_option("--retries", fetch.num_retries, "further tries after one that may do better later")
       ->check(whole_number(0, 1000))
@@ -90,8 +90,9 @@ class Entries {
 };
 
 // Reads all of the list, so that a mistake in its last line is told before anything is fetched.
-int64_t count_entries(const fs::path& list, FetchShard shard) {
-  Entries entries(list, shard);
+int64_t count_entries(const fs::path& list, WorkPart shard) {
+  std::ifstream in = open_list(list);
+  FetchListReader reader(in, list.string(), shard);
   int64_t count = 0;
   while (entries.next()) ++count;
   if (entries.num_incomplete() > 0)
@@ -132,8 +133,8 @@ int run_data_fetch(int argc, char** argv) {
   add_options(app, options);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   FetchManyOptions& fetch = options.fetch;
-  const FetchShard shard = parse_fetch_shard(options.shard);
-  fetch.part = concat(shard.index, "-of-", shard.count);
+  const WorkPart shard = parse_work_part(options.shard);
+  fetch.part = shard.name();
   fetch.extensions = picture_extensions();
   fetch.num_tasks = count_entries(options.list, shard);
   Entries entries(options.list, shard);

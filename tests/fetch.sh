@@ -178,7 +178,7 @@ bad 2 'list.txt: line 2: expected an address'
 printf '%s\t%s\n' ../a "$at/plain/a.jpg" >"$list"
 bad 2 'list.txt: line 1: the name'
 [[ ! -e $scratch/a.jpg ]] || fail "a picture outside its folder"
-bad 2 'expected k/n' --shard 2/2
+bad 2 'expected K/N' --shard 2/2
 list=$scratch/missing.txt bad 2 'missing.txt: is not there'
 list=$scratch bad 2 'is no file'
 : >"$list"

@@ -3,6 +3,7 @@
 
 #include "i1/core/random.h"
 #include "i1/data/example.h"
+#include "i1/data/shard_writer.h"
 #include "i1/io/image.h"
 
 namespace {

@@ -6,6 +6,7 @@
 #include "i1/core/files.h"
 #include "i1/data/caption_rows.h"
 #include "i1/data/example.h"
+#include "i1/data/picture_sample.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/yfcc.h"
 
@@ -17,11 +18,31 @@ using nlohmann::json;
 
 constexpr int kTableSize = 32;
 
-json counts_of(const ShardReport& report) {
-  return {{"written", report.written},
-          {"missing", report.missing},
-          {"decode_errors", report.decode_errors},
-          {"filtered", report.filtered}};
+json counts_of(const std::vector<ShardSidecar>& shards) {
+  json counts = {{"written", 0}, {"missing", 0}, {"decode_errors", 0}, {"filtered", 0}};
+  const auto add = [&](const char* name, int64_t number) {
+    counts[name] = counts[name].get<int64_t>() + number;
+  };
+  for (const ShardSidecar& shard : shards) {
+    add("written", shard.num_records);
+    for (const auto& [name, reason] : {std::pair{"missing", kWithoutCaption},
+                                       {"decode_errors", kNotDecoded},
+                                       {"filtered", kTooSmall}}) {
+      const auto found = shard.left_out.counts.find(reason);
+      if (found != shard.left_out.counts.end()) add(name, found->second);
+    }
+  }
+  return counts;
+}
+
+// Of those that metadata decides on: kept, and without an entry.
+std::pair<int64_t, int64_t> by_metadata(std::vector<SourcePicture> pictures,
+                                        RecordBuildOptions options) {
+  if (options.shape_metadata.empty() || options.resolutions[0].min_edge == 0) return {0, 0};
+  options.target_count.reset();
+  BadRecords left_out;
+  const auto num_kept = select_pictures(std::move(pictures), options, left_out).size();
+  return {static_cast<int64_t>(num_kept), left_out.counts[kNoMetadata]};
 }
 
 json counts_of(const json& golden) {
@@ -54,37 +75,42 @@ struct Build {
 void check_build(const DataGolden& golden, const json& item, const Build& build) {
   const std::string name = item.at("name");
   const TemporaryFolder output("check");
-  RecordBuildReport report;
+  std::vector<ShardSidecar> built;
+  std::pair<int64_t, int64_t> selected;
   std::string refusal;
   try {
-    report = build_records(build.pictures(), build.captions(), build.options, output.path());
+    selected = by_metadata(build.pictures(), build.options);
+    built =
+        build_records(build.pictures(), build.captions(), build.options, output.path())[0].shards;
   } catch (const UserError& error) {
     refusal = error.what();
   }
   golden.expect(name, "refused", !refusal.empty(), item.contains("raises"));
-  golden.expect(name, "counts", counts_of(report.total()), counts_of(item));
-  for (const auto& [key, found] : {std::pair{"kept_by_metadata", report.kept_by_metadata},
-                                   {"skipped_without_metadata", report.skipped_without_metadata}})
+  golden.expect(name, "counts", counts_of(built), counts_of(item));
+  for (const auto& [key, found] : {std::pair{"kept_by_metadata", selected.first},
+                                   {"skipped_without_metadata", selected.second}})
     golden.expect(name, key, found, item.value(key, int64_t{0}));
-  // A run that is refused leaves nothing behind; the reference leaves the files it had opened.
+  // A run that is refused leaves nothing behind; the reference leaves the files it had opened. Each
+  // shard has its sidecar.
   const json shards = refusal.empty() ? item.at("shards") : json::array();
-  golden.expect(name, "shards", report.shards.size(), shards.size());
-  for (size_t i = 0; i < std::min(shards.size(), report.shards.size()); ++i) {
+  golden.expect(name, "shards", built.size(), shards.size());
+  for (size_t i = 0; i < std::min(shards.size(), built.size()); ++i) {
     const std::string file = shards[i].at("file");
-    golden.expect(name, file + " name", report.shards[i].file, file);
-    golden.expect(name, file + " counts", counts_of(report.shards[i]), counts_of(shards[i]));
-    golden.expect(name, file + " records", records_of(output.path() / report.shards[i].file),
+    const std::string found = shard_name(built[i].shard, built[i].num_shards);
+    golden.expect(name, file + " name", found, file);
+    golden.expect(name, file + " counts", counts_of({built[i]}), counts_of(shards[i]));
+    golden.expect(name, file + " records", records_of(output.path() / found),
                   shards[i].at("records"));
   }
   const auto num_files = std::distance(fs::directory_iterator(output.path()), {});
-  golden.expect(name, "files written", static_cast<size_t>(num_files), shards.size());
+  golden.expect(name, "files written", static_cast<size_t>(num_files), 2 * shards.size());
 }
 
 RecordBuildOptions folder_options(const DataGolden& golden, const json& item) {
   RecordBuildOptions options;
-  options.image_size = item.at("image_size");
+  const int size = item.at("image_size");
+  options.resolutions = {{size, item.value("filter_shorter_edge", false) ? size : 0}};
   options.num_shards = golden.num_parts(item, "num_shards");
-  options.filter_shorter_edge = item.value("filter_shorter_edge", false);
   if (item.contains("shape_metadata_path"))
     options.shape_metadata = golden.beside(item["shape_metadata_path"].get<std::string>());
   if (item.contains("shard_start"))
@@ -163,9 +189,9 @@ void check_table_cases(const DataGolden& golden) {
     rows.push_back({{"key", key}, {"caption", std::string("caption of ") + key}});
   for (const json& item : golden.cases) {
     RecordBuildOptions options;
-    options.image_size = kTableSize;
+    const bool is_filtered = item.value("filter_shorter_edge", false);
+    options.resolutions = {{kTableSize, is_filtered ? kTableSize : 0}};
     options.num_shards = golden.num_parts(item, "num_shards");
-    options.filter_shorter_edge = item.value("filter_shorter_edge", false);
     check_build(golden, item,
                 {[&] { return table_pictures(golden, item.at("rows")); },
                  [&] { return CaptionTable(rows, {"caption"}, "captions"); }, options});

@@ -1,8 +1,9 @@
-// What is made of plain bytes: digests and characters.
+// What is made of plain bytes: digests, base64 and characters.
 #include <gtest/gtest.h>
 
 #include <numeric>
 
+#include "i1/core/base64.h"
 #include "i1/core/digest.h"
 #include "i1/core/testing.h"
 #include "i1/core/utf8.h"
@@ -28,6 +29,16 @@ TEST(Digest, OfAFileIsThatOfItsBytes) {
   EXPECT_EQ(sha256_of_file(folder / "long"), sha256_hex(bytes));
   expect_error("none", [&] { sha256_of_file(folder / "none"); });
   expect_error("folder", [&] { sha256_of_file(folder); });
+}
+
+TEST(Base64, GoesThereAndBack) {
+  EXPECT_EQ(encode_base64("ab"), "YWI=");
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(decode_base64(encode_base64(bytes)), bytes) << i;
+    bytes += static_cast<char>(i * 7);
+  }
+  for (const char* bad : {"YWI", "YW!=", "Y"}) EXPECT_THROW(decode_base64(bad), UserError) << bad;
 }
 
 TEST(Utf8, KnowsWhatIsACharacter) {

@@ -20,6 +20,7 @@
 #include "i1/data/nano_shapes.h"
 #include "i1/data/nano_sheet.h"
 #include "i1/data/nano_text.h"
+#include "i1/data/shard_writer.h"
 
 namespace i1 {
 namespace {

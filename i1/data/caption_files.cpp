@@ -43,7 +43,7 @@ bool ends_within_a_line(int fd) {
   return size > 0 && ::pread(fd, &last, 1, size - 1) == 1 && last != '\n';
 }
 
-std::string file_name(const CaptionPart& part, int64_t number) {
+std::string file_name(const WorkPart& part, int64_t number) {
   char digits[24];
   std::snprintf(digits, sizeof digits, "%05ld", static_cast<long>(number));
   return concat("captions-", part.name(), "-", digits, ".json");
@@ -51,7 +51,7 @@ std::string file_name(const CaptionPart& part, int64_t number) {
 
 // captions-K-of-N-FILE.json or captions-K-of-N.partial.jsonl: K, N, FILE (-1: of a journal).
 struct FoundFile {
-  CaptionPart part;
+  WorkPart part;
   int64_t number;
   fs::path path;
 };
@@ -96,7 +96,7 @@ std::vector<FoundFile> find_files(const fs::path& folder) {
 void check_complete(const fs::path& folder, const std::vector<FoundFile>& files) {
   check_user(!files.empty(), folder.string(), ": no captions here (captions-K-of-N-00000.json)");
   const int64_t count = files.front().part.count;
-  CaptionPart next{-1, count};
+  WorkPart next{-1, count};
   int64_t number = 0;
   const auto check_next = [&](bool is_next) {
     check_user(is_next, folder.string(), ": ", file_name(next, number),
@@ -136,9 +136,7 @@ bool holds_already(const fs::path& path, const std::string& text) {
 
 }  // namespace
 
-std::string CaptionPart::name() const { return concat(index, "-of-", count); }
-
-CaptionAnswers::CaptionAnswers(const fs::path& folder, const CaptionPart& part)
+CaptionAnswers::CaptionAnswers(const fs::path& folder, const WorkPart& part)
     : folder_(folder), path_(folder / ("captions-" + part.name() + kJournalEnd)) {
   make_folder(folder);
   fd_ = open_to_append(path_);
@@ -217,7 +215,7 @@ void CaptionAnswers::finish() {
   fs::remove(path_);
 }
 
-CaptionFiles::CaptionFiles(fs::path folder, const CaptionPart& part, std::vector<std::string> keys)
+CaptionFiles::CaptionFiles(fs::path folder, const WorkPart& part, std::vector<std::string> keys)
     : folder_(std::move(folder)), part_(part), keys_(std::move(keys)) {
   const auto total = static_cast<int64_t>(keys_.size());
   const int64_t num_files = std::max<int64_t>(1, (total + kCaptionsPerFile - 1) / kCaptionsPerFile);
@@ -284,7 +282,7 @@ int64_t merge_captions(const fs::path& folder, const std::string& column, const 
 }
 
 void write_caption_failures(
-    const fs::path& folder, const CaptionPart& part,
+    const fs::path& folder, const WorkPart& part,
     const std::map<int64_t, std::pair<std::string, std::string>>& failures) {
   const fs::path path = folder / ("failures-" + part.name() + ".tsv");
   if (failures.empty()) {

@@ -16,14 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "i1/data/split.h"
+
 namespace i1 {
-
-/// Part `index` of `count` of a list of pictures.
-struct CaptionPart {
-  int64_t index = 0, count = 1;
-
-  std::string name() const;  ///< "0-of-1"
-};
 
 constexpr int64_t kCaptionsPerFile = 500;
 
@@ -46,7 +41,7 @@ class CaptionAnswers {
  public:
   /// Opens the journal of a part, for one process at a time. Throws UserError where another one
   /// holds it or the folder cannot be written, Failure where the machine fails.
-  CaptionAnswers(const std::filesystem::path& folder, const CaptionPart& part);
+  CaptionAnswers(const std::filesystem::path& folder, const WorkPart& part);
   ~CaptionAnswers();
   CaptionAnswers(const CaptionAnswers&) = delete;
   CaptionAnswers& operator=(const CaptionAnswers&) = delete;
@@ -79,8 +74,7 @@ class CaptionAnswers {
 class CaptionFiles {
  public:
   /// `keys`: those of the part, in order.
-  CaptionFiles(std::filesystem::path folder, const CaptionPart& part,
-               std::vector<std::string> keys);
+  CaptionFiles(std::filesystem::path folder, const WorkPart& part, std::vector<std::string> keys);
 
   /// Settles picture `index` of the part; true where that completed a file.
   bool set(int64_t index, const std::string& caption);
@@ -99,7 +93,7 @@ class CaptionFiles {
   std::filesystem::path path(int64_t number) const;
 
   std::filesystem::path folder_;
-  CaptionPart part_;
+  WorkPart part_;
   std::vector<std::string> keys_;
   std::vector<File> files_;
 };
@@ -111,7 +105,7 @@ int64_t merge_captions(const std::filesystem::path& folder, const std::string& c
                        const std::filesystem::path& output);
 
 /// Writes the list of failures of a part, or removes the one there where there are none.
-void write_caption_failures(const std::filesystem::path& folder, const CaptionPart& part,
+void write_caption_failures(const std::filesystem::path& folder, const WorkPart& part,
                             const std::map<int64_t, std::pair<std::string, std::string>>& failures);
 
 }  // namespace i1

@@ -5,6 +5,7 @@
 #include "i1/core/error.h"
 #include "i1/core/files.h"
 #include "i1/data/example.h"
+#include "i1/data/shard_writer.h"
 #include "i1/data/test_caches.h"
 #include "i1/data/transform.h"
 
@@ -95,7 +96,8 @@ TEST(Shards, OtherFilesAreNone) {
        {"-train.tfrecord-00000-of-00001", "a-train.tfrecord-0000-of-00001",
         "a-train.tfrecord-00000-of-1", "a-train.tfrecord-00000-of-99999999999999999999",
         "a-train.tfrecord--0001-of-00001", "a-train.tfrecord-00000-of-00001.partial",
-        "a-test.tfrecord-00000-of-00001", "a-train.tfrecord-00000of00001", "metadata.jsonl"})
+        "a-test.tfrecord-00000-of-00001", "a-train.tfrecord-00000of00001", "metadata.jsonl",
+        "a-train.tfrecord-00000-of-00001.json", "a-train-00000-of-00001.tar"})
     write_file_atomically(folder / name, "");
   EXPECT_THROW(find_shards(folder), UserError);
   write_file_atomically(folder / "a-b-train.tfrecord-00000-of-00001", "");

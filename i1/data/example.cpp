@@ -14,8 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWrongFeatures = "wrong features";
-constexpr size_t kBufferBytes = size_t{1} << 20;
-constexpr int64_t kMaxStoredPixels = 1 << 26;  // stored pictures have 4096 x 4096 at most
 
 template <class List>
 List& feature_of(Features& features, const std::string& key, size_t count,
@@ -101,9 +99,11 @@ void check_captions(const Example& example, bool needs_caption, const std::strin
   }
 }
 
-std::string shard_name(int64_t shard, int64_t num_shards) {
+std::string shard_name(int64_t shard, int64_t num_shards, ShardFormat format) {
   char name[80];
-  std::snprintf(name, sizeof name, "dataset-train.tfrecord-%05ld-of-%05ld",
+  std::snprintf(name, sizeof name,
+                format == ShardFormat::kTfrecord ? "dataset-train.tfrecord-%05ld-of-%05ld"
+                                                 : "dataset-train-%05ld-of-%05ld.tar",
                 static_cast<long>(shard), static_cast<long>(num_shards));
   return name;
 }
@@ -118,34 +118,44 @@ int64_t number_in(std::string_view digits) {
   return is_number && digits.size() >= 5 ? value : -1;
 }
 
-// 16 of "NAME-train.tfrecord-00003-of-00016"; -1 for another form.
-int64_t num_shards_in(std::string_view file_name) {
-  constexpr std::string_view kSplit = "-train.tfrecord-", kOf = "-of-";
-  const size_t split = file_name.rfind(kSplit);
-  if (split == std::string_view::npos || split == 0) return -1;
-  const std::string_view numbers = file_name.substr(split + kSplit.size());
-  const size_t of = numbers.find(kOf);
-  if (of == std::string_view::npos || number_in(numbers.substr(0, of)) < 0) return -1;
-  return number_in(numbers.substr(of + kOf.size()));
-}
-
 }  // namespace
 
-std::vector<fs::path> find_shards(const fs::path& folder) {
-  check_user(fs::is_directory(folder), folder.string(),
-             ": no such folder; expected a folder of TFRecord shards");
+std::optional<ShardNumber> parse_shard_name(std::string_view file_name) {
+  constexpr std::string_view kOf = "-of-", kTar = ".tar";
+  ShardNumber number;
+  if (file_name.ends_with(kTar)) {
+    number.format = ShardFormat::kWebDataset;
+    file_name.remove_suffix(kTar.size());
+  }
+  const std::string_view split =
+      number.format == ShardFormat::kTfrecord ? "-train.tfrecord-" : "-train-";
+  const size_t begin = file_name.rfind(split);
+  if (begin == std::string_view::npos || begin == 0) return std::nullopt;
+  const std::string_view numbers = file_name.substr(begin + split.size());
+  const size_t of = numbers.find(kOf);
+  if (of == std::string_view::npos) return std::nullopt;
+  number.shard = number_in(numbers.substr(0, of));
+  number.num_shards = number_in(numbers.substr(of + kOf.size()));
+  if (number.shard < 0 || number.num_shards < 0) return std::nullopt;
+  return number;
+}
+
+std::vector<fs::path> find_shards(const fs::path& folder, ShardFormat format) {
+  check_user(fs::is_directory(folder), folder.string(), ": no such folder; expected one of shards");
   std::vector<fs::path> shards;
   int64_t num_shards = -1;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const int64_t total = num_shards_in(entry.path().filename().string());
-    if (total < 0) continue;
-    check_user(num_shards < 0 || num_shards == total, folder.string(), ": shards of ", num_shards,
-               " and of ", total, " lie side by side");
-    num_shards = total;
+    const auto number = parse_shard_name(entry.path().filename().string());
+    if (!number || number->format != format) continue;
+    check_user(num_shards < 0 || num_shards == number->num_shards, folder.string(), ": shards of ",
+               num_shards, " and of ", number->num_shards, " lie side by side");
+    num_shards = number->num_shards;
     shards.push_back(entry.path());
   }
   check_user(!shards.empty(), folder.string(),
-             ": no shards (NAME-train.tfrecord-00000-of-00001) in this folder");
+             format == ShardFormat::kTfrecord
+                 ? ": no shards (NAME-train.tfrecord-00000-of-00001) in this folder"
+                 : ": no shards (NAME-train-00000-of-00001.tar) in this folder");
   check_user(static_cast<int64_t>(shards.size()) == num_shards, folder.string(), ": ",
              shards.size(), " of ", num_shards, " shards are there");
   std::sort(shards.begin(), shards.end());
@@ -172,24 +182,6 @@ std::vector<int64_t> read_shard_lengths(const fs::path& dataset_info) {
   }
   throw UserError(dataset_info.string() +
                   ": no shardLengths of a split \"train\"; the file is damaged, or not of TFDS");
-}
-
-void ShardWriter::write(const Example& example) {
-  const std::string payload = serialize(example);
-  buffer_ += frame_record(payload);
-  ++num_records_;
-  num_payload_bytes_ += static_cast<int64_t>(payload.size());
-  if (buffer_.size() >= kBufferBytes) flush();
-}
-
-void ShardWriter::flush() {
-  file_.write(buffer_.data(), buffer_.size());
-  buffer_.clear();
-}
-
-void ShardWriter::close() {
-  flush();
-  file_.commit();
 }
 
 std::string features_json(const DatasetInfo& info) {

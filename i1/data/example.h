@@ -2,11 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "i1/core/files.h"
 #include "i1/io/image.h"
 #include "i1/io/tfrecord.h"
 
@@ -37,36 +37,30 @@ Image decode_picture(const Example& example, const std::string& where);
 /// needed.
 void check_captions(const Example& example, bool needs_caption, const std::string& where);
 
-/// "dataset-train.tfrecord-00003-of-00016"
-std::string shard_name(int64_t shard, int64_t num_shards);
+/// How the examples of a shard are stored: as records that TFDS reads, or as the members of a tar
+/// file, WebDataset's form.
+enum class ShardFormat { kTfrecord, kWebDataset };
+
+/// "dataset-train.tfrecord-00003-of-00016", "dataset-train-00003-of-00016.tar"
+std::string shard_name(int64_t shard, int64_t num_shards,
+                       ShardFormat format = ShardFormat::kTfrecord);
+
+/// Number and count of a shard by the end of its file name, "...-00003-of-00016" with or without
+/// ".tar"; nothing for other names, sidecars among them.
+struct ShardNumber {
+  int64_t shard = 0, num_shards = 0;
+  ShardFormat format = ShardFormat::kTfrecord;
+};
+std::optional<ShardNumber> parse_shard_name(std::string_view file_name);
 
 /// The shards of a folder in order. Throws UserError where there are none, some are missing or
 /// names disagree.
-std::vector<std::filesystem::path> find_shards(const std::filesystem::path& folder);
+std::vector<std::filesystem::path> find_shards(const std::filesystem::path& folder,
+                                               ShardFormat format = ShardFormat::kTfrecord);
 
 /// Records a shard, from a dataset_info.json as TFDS writes it (other keys are ignored). Throws
 /// UserError where the file has no "train" split or is damaged.
 std::vector<int64_t> read_shard_lengths(const std::filesystem::path& dataset_info);
-
-/// Writes one shard record by record under a temporary name; `close` gives it its final one. A
-/// writer that is destroyed before leaves nothing behind.
-class ShardWriter {
- public:
-  explicit ShardWriter(std::filesystem::path path) : file_(std::move(path)) {}
-
-  void write(const Example& example);
-  void close();
-
-  int64_t num_records() const { return num_records_; }
-  int64_t num_payload_bytes() const { return num_payload_bytes_; }
-
- private:
-  void flush();
-
-  AtomicFile file_;
-  std::string buffer_;
-  int64_t num_records_ = 0, num_payload_bytes_ = 0;
-};
 
 struct DatasetInfo {
   std::string description = "Pictures with captions.";

@@ -1,7 +1,6 @@
 #include "i1/data/fetch_list.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "i1/core/error.h"
 #include "i1/data/yfcc.h"
@@ -37,24 +36,7 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-int64_t number_of(std::string_view text) {
-  int64_t value = -1;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
-  return read.ec == std::errc() && read.ptr == text.data() + text.size() ? value : -1;
-}
-
 }  // namespace
-
-FetchShard parse_fetch_shard(const std::string& text) {
-  const size_t slash = text.find('/');
-  FetchShard shard{-1, -1};
-  if (slash != std::string::npos)
-    shard = {number_of(std::string_view(text).substr(0, slash)),
-             number_of(std::string_view(text).substr(slash + 1))};
-  check_user(shard.index >= 0 && shard.index < shard.count, "--shard ", text,
-             ": expected k/n with k from 0 to n - 1, such as 0/4");
-  return shard;
-}
 
 std::optional<std::vector<std::string>> split_csv(std::string_view line) {
   std::vector<std::string> fields(1);
@@ -78,19 +60,7 @@ std::optional<std::vector<std::string>> split_csv(std::string_view line) {
   return fields;
 }
 
-std::optional<FetchEntry> yfcc_entry(int64_t row, const std::string& photoid,
-                                     const std::string& address) {
-  const std::optional<std::string> file = yfcc_file(row, photoid);
-  if (!file || is_blank(address)) return std::nullopt;
-  const size_t dot = file->rfind('.');
-  return FetchEntry{row, file->substr(0, dot), file->substr(dot + 1), yfcc_address(address)};
-}
-
-bool is_yfcc_name(const std::string& name) {
-  return is_safe_name(name) && name.find('/', name.find('/') + 1) == std::string::npos;
-}
-
-FetchListReader::FetchListReader(std::istream& in, std::string where, FetchShard shard)
+FetchListReader::FetchListReader(std::istream& in, std::string where, WorkPart shard)
     : in_(in), where_(std::move(where)), shard_(shard) {
   has_line_ = read_line();
   if (line_.starts_with("\xef\xbb\xbf")) line_.erase(0, 3);

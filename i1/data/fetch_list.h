@@ -8,15 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "i1/data/split.h"
+
 namespace i1 {
-
-/// One of `count` parts of a list, to be worked on side by side.
-struct FetchShard {
-  int64_t index = 0, count = 1;
-};
-
-/// "2/8" is the third of eight. Throws UserError for anything but k/n with 0 <= k < n.
-FetchShard parse_fetch_shard(const std::string& text);
 
 struct FetchEntry {
   int64_t row = 0;        ///< counted from 0; a table's header is none
@@ -35,7 +29,7 @@ struct FetchEntry {
 class FetchListReader {
  public:
   /// `where` opens the messages. Throws UserError as `next` does.
-  FetchListReader(std::istream& in, std::string where, FetchShard shard);
+  FetchListReader(std::istream& in, std::string where, WorkPart shard);
 
   /// The shard's next entry; nothing at the end. Throws UserError (file, line) for a line that is
   /// none of the above, in whatever shard.
@@ -51,7 +45,7 @@ class FetchListReader {
 
   std::istream& in_;
   std::string where_, line_;
-  FetchShard shard_;
+  WorkPart shard_;
   int64_t line_number_ = 0, row_ = -1, num_incomplete_ = 0;
   bool has_line_ = false;  // the first, read to see whether it is a table's header
   size_t id_column_ = 0, address_column_ = 0, num_columns_ = 0;  // 0 columns: no table

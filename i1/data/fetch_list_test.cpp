@@ -10,7 +10,7 @@
 namespace i1 {
 namespace {
 
-std::vector<FetchEntry> read_all(const std::string& text, FetchShard shard = {}) {
+std::vector<FetchEntry> read_all(const std::string& text, WorkPart shard = {}) {
   std::istringstream in(text);
   FetchListReader reader(in, "list.txt", shard);
   std::vector<FetchEntry> entries;
@@ -72,10 +72,10 @@ TEST(FetchList, ShardsShareTheRowsOut) {
   ASSERT_EQ(entries.size(), 2u);
   EXPECT_EQ(entries[0].row, 1);
   EXPECT_EQ(entries[1].address, "http://a/4");
-  EXPECT_EQ(parse_fetch_shard("3/8").index, 3);
-  EXPECT_EQ(parse_fetch_shard("3/8").count, 8);
+  EXPECT_EQ(parse_work_part("3/8").index, 3);
+  EXPECT_EQ(parse_work_part("3/8").count, 8);
   for (const char* shard : {"", "1", "1/1", "-1/2", "0/0", "a/b", "1/2/3", "0/2 "})
-    expect_error("expected k/n", [&] { parse_fetch_shard(shard); });
+    expect_error("expected K/N", [&] { parse_work_part(shard); });
 }
 
 TEST(FetchList, WhatIsNoEntryNamesFileAndLine) {

@@ -1,12 +1,16 @@
 #include "i1/data/record_builder.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "i1/core/error.h"
 #include "i1/data/caption_rows.h"
+#include "i1/data/merge.h"
+#include "i1/data/picture_sample.h"
 #include "i1/data/record_stream.h"
+#include "i1/data/shard_reader.h"
 #include "i1/data/test_records.h"
 #include "i1/data/verify.h"
 
@@ -45,7 +49,7 @@ CaptionTable captions() {
 
 RecordBuildOptions small_options() {
   RecordBuildOptions options;
-  options.image_size = 8;
+  options.resolutions = {{8}};
   options.num_shards = 3;
   return options;
 }
@@ -131,25 +135,24 @@ TEST(Sources, DamagedTablesAndMetadataAreNamed) {
   }
 }
 
+using Counts = std::map<std::string, int64_t>;
+
 TEST(RecordBuilder, CountsEveryPictureOnceAndWritesTheGood) {
   const fs::path output = fresh_folder("built");
   RecordBuildOptions options = small_options();
-  options.filter_shorter_edge = true;
-  const RecordBuildReport report =
-      build_records(list_folder(make_pictures("built_from")), captions(), options, output);
-  const ShardReport total = report.total();
-  EXPECT_EQ(total.written, 10);
-  EXPECT_EQ(total.missing, 1);
-  EXPECT_EQ(total.filtered, 1);
-  EXPECT_EQ(total.decode_errors, 1);
-  EXPECT_EQ(report.shards[0].written, 5);
-  complete_dataset(output, 8, "test");
+  options.resolutions = {{8, 8}};
+  const BuiltSet built =
+      build_records(list_folder(make_pictures("built_from")), captions(), options, output)[0];
+  EXPECT_EQ(built.num_records(), 10);
+  EXPECT_EQ(built.left_out().counts,
+            (Counts{{kWithoutCaption, 1}, {kTooSmall, 1}, {kNotDecoded, 1}}));
+  EXPECT_EQ(built.shards[0].num_records, 5);
+  merge_sets({{output}, {}, {}});
   EXPECT_EQ(RecordSet(output).shard_lengths(), (std::vector<int64_t>{5, 4, 1}));
   const VerifyReport verified = verify_records(output);
   EXPECT_EQ(verified.num_records, 10);
   EXPECT_EQ(verified.num_captions, 20);
-  EXPECT_EQ(verified.bad.total(), 0);
-  EXPECT_EQ(verified.metadata_fault, "");
+  EXPECT_TRUE(verified.is_good());
 }
 
 TEST(RecordBuilder, PartsOfARunGiveTheBytesOfTheWhole) {
@@ -170,11 +173,11 @@ TEST(RecordBuilder, ASampleIsDrawnWithoutReplacementAndBySeed) {
   const auto pictures = list_folder(make_pictures("sample"));
   RecordBuildOptions options = small_options();
   options.target_count = 6;
-  RecordBuildReport report;
   const auto keys = [&](uint64_t seed) {
     options.seed = seed;
     std::vector<std::string> names;
-    for (const SourcePicture& picture : select_pictures(pictures, options, report))
+    BadRecords left_out;
+    for (const SourcePicture& picture : select_pictures(pictures, options, left_out))
       names.push_back(picture.key);
     return names;
   };
@@ -182,7 +185,7 @@ TEST(RecordBuilder, ASampleIsDrawnWithoutReplacementAndBySeed) {
   EXPECT_EQ(std::set(first.begin(), first.end()).size(), 6u);
   EXPECT_EQ(keys(1), first);
   EXPECT_NE(keys(2), first);
-  options.filter_shorter_edge = true;  // now by header: neither the small nor the broken one
+  options.resolutions = {{8, 8}};  // now by header: neither the small nor the broken one
   for (uint64_t seed = 0; seed < 20; ++seed) {
     for (const std::string& key : keys(seed)) EXPECT_TRUE(key != "small" && key != "broken");
   }
@@ -202,7 +205,7 @@ TEST(RecordBuilder, NoPicturesGiveEmptyShards) {
   const fs::path output = fresh_folder("no_pictures");
   build_records({}, captions(), small_options(), output);
   EXPECT_TRUE(names_of(output).empty());
-  complete_dataset(output, 8, "test");
+  merge_sets({{output}, {}, {}});
   EXPECT_EQ(RecordSet(output).num_records(), 0);
 }
 
@@ -228,18 +231,24 @@ TEST(RecordBuilder, ABackgroundLiesUnderWhatIsTransparent) {
   put(root / "pictures/0.png", encode_png(glass));
   RecordBuildOptions options = small_options();
   options.num_shards = 1;
-  const auto first_pixel = [&] {
-    const auto report =
-        build_records(list_folder(root / "pictures"), captions(), options, root / "set");
-    const Image& image = report.sheet.at(0).first;
-    return std::vector<int>(image.pixels.begin(), image.pixels.begin() + 3);
+  const auto first_pixel = [&](const fs::path& output) {
+    build_records(list_folder(root / "pictures"), captions(), options, output);
+    std::vector<int> pixel;
+    for_each_record(
+        output / shard_name(0, 1),
+        [&](StoredRecord& record) {
+          const Image image = decode_picture(record.example, record.where);
+          pixel.assign(image.pixels.begin(), image.pixels.begin() + 3);
+        },
+        [](const RecordError& error) { throw error; });
+    return pixel;
   };
-  EXPECT_EQ(first_pixel(), (std::vector{100, 0, 0}));
+  EXPECT_EQ(first_pixel(root / "dropped"), (std::vector{100, 0, 0}));
   options.background = {255, 254, 253};
-  EXPECT_EQ(first_pixel(), (std::vector{255, 254, 253}));
+  EXPECT_EQ(first_pixel(root / "composited"), (std::vector{255, 254, 253}));
 }
 
-TEST(RecordBuilder, TheSheetShowsPicturesFromEveryPartAndReasonsNameTheFirst) {
+TEST(RecordBuilder, TheReportShowsPicturesFromEveryPartAndReasonsNameTheFirst) {
   const fs::path root = fresh_folder("sheet_of_many");
   std::vector<TableRow> rows;
   for (int i = 0; i < 200; ++i) {
@@ -247,14 +256,101 @@ TEST(RecordBuilder, TheSheetShowsPicturesFromEveryPartAndReasonsNameTheFirst) {
     put(root / "pictures" / (key + ".png"), i == 70 ? "no picture" : encode_png(flat_picture(i)));
     if (i != 90) rows.push_back({{"key", key}, {"one", "caption " + key}});
   }
-  const auto report = build_records(list_folder(root / "pictures"), {rows, {"one"}, "test"},
-                                    small_options(), root / "set");
-  EXPECT_GE(report.sheet.size(), 50);
-  EXPECT_LE(report.sheet.size(), 60);
-  EXPECT_EQ(report.sheet.front().second, "caption 1000");
-  EXPECT_GE(report.sheet.back().second, "caption 1180");
-  EXPECT_NE(report.total().first_decode_error.find("1070"), std::string::npos);
-  EXPECT_EQ(report.total().first_missing, "1090");
+  build_records(list_folder(root / "pictures"), {rows, {"one"}, "test"}, small_options(),
+                root / "set");
+  const MergedSet set = merge_sets({{root / "set"}, {}, {}});
+  std::vector<std::string> accepted, rejected;
+  for (const ShownExample& shown : set.shown)
+    (shown.picture.record >= 0 ? accepted : rejected).push_back(shown.picture.key);
+  EXPECT_GE(accepted.size(), 58u);
+  EXPECT_LE(accepted.size(), 60u);
+  EXPECT_EQ(accepted.front(), "1000");
+  EXPECT_GE(accepted.back(), "1180");
+  EXPECT_EQ(rejected, (std::vector<std::string>{"1070", "1090"}));
+  const BadRecords left_out = left_out_of(set.shards);
+  EXPECT_NE(left_out.first.at(kNotDecoded).find("1070"), std::string::npos);
+  EXPECT_EQ(left_out.first.at(kWithoutCaption), "1090");
+}
+
+TEST(RecordBuilder, WhatIsThereAndWholeIsNotWrittenAgain) {
+  const auto pictures = list_folder(make_pictures("again_from"));
+  const fs::path output = fresh_folder("again");
+  const auto build = [&] {
+    return build_records(pictures, captions(), small_options(), output)[0];
+  };
+  const BuiltSet first = build();
+  EXPECT_EQ(first.num_found, 0);
+  const fs::path shard = output / shard_name(1, 3);
+  const std::string bytes = read_file(shard);
+  // A shard that was cut off, one whose sidecar was not written yet, one with a damaged sidecar.
+  put(shard, bytes.substr(0, bytes.size() - 1));
+  EXPECT_EQ(build().num_found, 2);
+  EXPECT_EQ(read_file(shard), bytes);
+  fs::remove(sidecar_path(shard));
+  EXPECT_EQ(build().num_found, 2);
+  put(sidecar_path(output / shard_name(0, 3)), "{}");
+  const BuiltSet mended = build();
+  EXPECT_EQ(mended.num_found, 2);
+  EXPECT_EQ(mended.num_records(), first.num_records());
+  EXPECT_EQ(build().num_found, 3);
+}
+
+TEST(RecordBuilder, ShardsOfAnotherBuildAreToldNotMixedIn) {
+  const auto pictures = list_folder(make_pictures("other_from"));
+  const fs::path output = fresh_folder("other");
+  build_records(pictures, captions(), small_options(), output);
+  RecordBuildOptions options = small_options();
+  options.resolutions = {{4}};
+  expect_error("(size 8 and 4)", [&] { build_records(pictures, captions(), options, output); });
+  auto fewer = pictures;
+  fewer.pop_back();
+  expect_error("other pictures or captions",
+               [&] { build_records(fewer, captions(), small_options(), output); });
+}
+
+TEST(RecordBuilder, TheBytesDoNotDependOnThreads) {
+  const auto pictures = list_folder(make_pictures("threads_from"));
+  const fs::path one = fresh_folder("one_thread"), many = fresh_folder("many_threads");
+  const int num_threads = at::get_num_threads();
+  at::set_num_threads(1);
+  build_records(pictures, captions(), small_options(), one);
+  at::set_num_threads(4);
+  build_records(pictures, captions(), small_options(), many);
+  at::set_num_threads(num_threads);
+  for (const auto& entry : fs::directory_iterator(one))
+    EXPECT_EQ(read_file(entry.path()), read_file(many / entry.path().filename()));
+}
+
+TEST(RecordBuilder, SeveralResolutionsAreWhatEachAloneIs) {
+  const auto pictures = list_folder(make_pictures("sizes_from"));
+  const fs::path both = fresh_folder("both_sizes");
+  RecordBuildOptions options = small_options();
+  options.resolutions = {{8}, {16, 16}};
+  const auto sets = build_records(pictures, captions(), options, both);
+  ASSERT_EQ(sets.size(), 2u);
+  EXPECT_EQ(sets[0].num_records(), 11);
+  EXPECT_EQ(sets[1].num_records(), 10) << "the small one is not in the larger set";
+  for (const Resolution& resolution : {Resolution{8}, Resolution{16, 16}}) {
+    const fs::path alone = fresh_folder("alone");
+    options.resolutions = {resolution};
+    build_records(pictures, captions(), options, alone);
+    for (const fs::path& shard : find_shards(alone))
+      EXPECT_EQ(read_file(shard),
+                read_file(both / std::to_string(resolution.size) / shard.filename()));
+  }
+}
+
+TEST(RecordBuilder, PicturesThatShareAKeyAreAllLeftOut) {
+  const fs::path root = fresh_folder("shared");
+  for (const char* name : {"a/1.png", "b/1.png", "b/2.png"})
+    put(root / "pictures" / name, encode_png(flat_picture(1)));
+  auto pictures = list_folder(root / "pictures");
+  mark_shared_keys(pictures);
+  const BuiltSet built = build_records(pictures, captions(), small_options(), root / "set")[0];
+  EXPECT_EQ(built.num_records(), 1);
+  const BadRecords left_out = built.left_out();
+  EXPECT_EQ(left_out.counts, (Counts{{kSharedKey, 2}}));
+  EXPECT_NE(left_out.first.at(kSharedKey).find("a/1.png and "), std::string::npos);
 }
 
 }  // namespace

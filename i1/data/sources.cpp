@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <set>
 
 #include "i1/core/error.h"
@@ -63,23 +62,31 @@ std::optional<int64_t> whole_number(const json& cell) {
   return value;
 }
 
-std::string read_part(const fs::path& path, Span part) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes(static_cast<size_t>(part.size()), '\0');
-  file.seekg(part.begin);
-  file.read(bytes.data(), part.size());
-  check_user(file.good(), path.string(), ": cannot be read at byte ", part.begin);
-  return bytes;
-}
-
 }  // namespace
 
+SourceBytes::SourceBytes(const SourcePicture& picture) {
+  if (picture.path.empty()) {
+    check_user(picture.bytes.has_value(), picture.key, ": the row has no picture");
+    bytes_ = std::as_bytes(std::span(*picture.bytes));
+    return;
+  }
+  file_ = std::make_unique<MappedFile>(picture.path);
+  bytes_ = file_->bytes();
+  if (!picture.part) return;
+  const Span part = *picture.part;
+  check_user(part.end <= static_cast<int64_t>(bytes_.size()), picture.path.string(),
+             ": cannot be read at byte ", part.begin);
+  bytes_ = bytes_.subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.size()));
+}
+
 std::string read_source(const SourcePicture& picture) {
-  if (picture.table != nullptr) return picture.table->read(picture.row, picture.key);
-  if (picture.part) return read_part(picture.path, *picture.part);
-  if (!picture.path.empty()) return read_file(picture.path);
-  check_user(picture.bytes.has_value(), picture.key, ": the row has no picture");
-  return *picture.bytes;
+  const SourceBytes source(picture);
+  return {reinterpret_cast<const char*>(source.bytes().data()), source.bytes().size()};
+}
+
+std::string source_name(const SourcePicture& picture) {
+  if (picture.path.empty()) return "a table";
+  return picture.part ? picture.path.string() + ": " + picture.key : picture.path.string();
 }
 
 std::vector<SourcePicture> in_reading_order(std::vector<SourcePicture> pictures) {

@@ -1,6 +1,10 @@
 #include "i1/data/split.h"
 
 #include <algorithm>
+#include <charconv>
+#include <numeric>
+
+#include "i1/core/error.h"
 
 namespace i1 {
 
@@ -10,10 +14,26 @@ Span even_part(int64_t total, int64_t index, int64_t num_parts) {
   return {begin(index), begin(index + 1)};
 }
 
-std::vector<ShardPart> even_stretches(const std::vector<ShardPart>& stretches, int64_t process,
-                                      int64_t num_processes) {
-  int64_t total = 0;
-  for (const ShardPart& stretch : stretches) total += stretch.take;
+std::string WorkPart::name() const { return concat(index, "-of-", count); }
+
+WorkPart parse_work_part(const std::string& text) {
+  WorkPart part;
+  const char* end = text.data() + text.size();
+  const auto index = std::from_chars(text.data(), end, part.index);
+  bool is_good = index.ec == std::errc() && index.ptr != end && *index.ptr == '/';
+  if (is_good) {
+    const auto count = std::from_chars(index.ptr + 1, end, part.count);
+    is_good = count.ec == std::errc() && count.ptr == end && part.index >= 0 &&
+              part.index < part.count && part.count <= 100'000;
+  }
+  check_user(is_good, "--shard ", text,
+             ": expected K/N with K from 0 to N - 1, such as 0/4; N up to 100000");
+  return part;
+}
+
+std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,
+                                   int64_t num_processes) {
+  const int64_t total = std::accumulate(shard_lengths.begin(), shard_lengths.end(), int64_t{0});
   const Span part = even_part(total, process, num_processes);
   std::vector<ShardPart> parts;
   int64_t first = 0;  // of the stretch, among all

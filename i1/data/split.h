@@ -1,8 +1,9 @@
-// Even shares: of pictures over shards when a set is written, of examples over processes when it is
-// read.
+// Even shares: of a piece of work over processes, of pictures over shards when a set is written, of
+// examples over processes when it is read.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace i1 {
@@ -16,6 +17,17 @@ struct Span {
 /// Part `index` of `num_parts` contiguous ranges of `total`: total / num_parts each, the first
 /// total % num_parts one more.
 Span even_part(int64_t total, int64_t index, int64_t num_parts);
+
+/// Part `index` of `count`, each for a process of its own.
+struct WorkPart {
+  int64_t index = 0, count = 1;
+
+  std::string name() const;  ///< "0-of-1"
+};
+
+/// --shard: "2/8" is the third part of eight. Throws UserError for anything but K/N with
+/// 0 <= K < N <= 100,000.
+WorkPart parse_work_part(const std::string& text);
 
 /// A stretch of a shard.
 struct ShardPart {

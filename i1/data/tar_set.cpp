@@ -103,7 +103,9 @@ bool is_picture(std::string_view ending) {
   return ending == "jpg" || ending == "jpeg" || ending == "png" || ending == "webp";
 }
 
-void list_tar(const fs::path& path, TarSet& set) {
+}  // namespace
+
+void add_tar(const fs::path& path, TarSet& set) {
   TarReader reader(path);
   Member member;
   TableRow row;
@@ -135,8 +137,6 @@ void list_tar(const fs::path& path, TarSet& set) {
   end_row();
 }
 
-}  // namespace
-
 std::vector<fs::path> find_tars(const fs::path& path) {
   if (!fs::is_directory(path)) {
     check_user(fs::exists(path), path.string(), ": no such file or folder; expected tar files");
@@ -152,7 +152,7 @@ std::vector<fs::path> find_tars(const fs::path& path) {
 
 TarSet list_tars(const std::vector<fs::path>& tars) {
   TarSet set;
-  for (const fs::path& tar : tars) list_tar(tar, set);
+  for (const fs::path& tar : tars) add_tar(tar, set);
   check_user(!set.pictures.empty(), tars.front().string(), tars.size() > 1 ? " and the others" : "",
              ": no picture inside (jpg, png, webp)");
   return set;

@@ -20,6 +20,9 @@ struct TarSet {
 /// The tar files of a folder by name, or the one file. Throws UserError where there is none.
 std::vector<std::filesystem::path> find_tars(const std::filesystem::path& path);
 
+/// Adds what one tar file holds, as list_tars does; it may hold nothing.
+void add_tar(const std::filesystem::path& tar, TarSet& set);
+
 /// The key is the member's name with its folders, up to the first point after them. Pictures (jpg,
 /// jpeg, png, webp) are not read, only found; those with two points in their name are left out and
 /// counted. Throws UserError where a tar is compressed, damaged

@@ -91,13 +91,13 @@ TEST(TarSet, ASetOfSeveralTarsIsBuiltAndWhatCannotBeUsedIsCounted) {
   const TarSet set = list_tars(find_tars(folder));
   EXPECT_EQ(set.pictures.front().key, "x");  // tars by name
   RecordBuildOptions options;
-  options.image_size = 8;
+  options.resolutions = {{8}};
   options.num_shards = 2;
   const CaptionTable captions(set.captions, {"caption"}, "test");
-  const ShardReport total = build_records(set.pictures, captions, options, folder / "set").total();
-  EXPECT_EQ(total.written, 3);
-  EXPECT_EQ(total.missing, 1);
-  EXPECT_EQ(total.decode_errors, 2);
+  const BuiltSet built = build_records(set.pictures, captions, options, folder / "set")[0];
+  EXPECT_EQ(built.num_records(), 3);
+  EXPECT_EQ(built.left_out().counts,
+            (std::map<std::string, int64_t>{{kNotDecoded, 2}, {kWithoutCaption, 1}}));
   EXPECT_EQ(verify_records(folder / "set").bad.total(), 0);
 }
 

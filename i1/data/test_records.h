@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "i1/data/example.h"
+#include "i1/data/shard_writer.h"
 #include "i1/data/test_caches.h"
 #include "i1/io/image.h"
 

@@ -29,9 +29,9 @@ void append(std::string& out, T value) {
 
 }  // namespace
 
-uint32_t crc32c(std::string_view bytes) {
+uint32_t crc32c(std::string_view bytes, uint32_t before) {
   constexpr size_t kChunk = size_t{1} << 30;  // the library counts in int
-  uint32_t crc = ~0u;
+  uint32_t crc = ~before;
   for (; !bytes.empty(); bytes.remove_prefix(std::min(kChunk, bytes.size()))) {
     auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
     crc = crc32_iscsi(data, static_cast<int>(std::min(kChunk, bytes.size())), crc);

@@ -38,8 +38,8 @@ void check_record(bool ok, const char* reason, const Parts&... parts) {
   if (!ok) throw RecordError(reason, concat(parts...));
 }
 
-/// CRC-32C (Castagnoli): "123456789" gives e3069283.
-uint32_t crc32c(std::string_view bytes);
+/// CRC-32C (Castagnoli): "123456789" gives e3069283. `before`: that of the bytes before these.
+uint32_t crc32c(std::string_view bytes, uint32_t before = 0);
 
 /// As TFRecord stores it: rotated right by 15, plus a constant.
 uint32_t masked_crc32c(std::string_view bytes);

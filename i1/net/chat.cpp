@@ -1,12 +1,12 @@
 #include "i1/net/chat.h"
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "i1/core/base64.h"
 #include "i1/core/error.h"
 #include "i1/core/interrupt.h"
 #include "i1/core/utf8.h"
@@ -20,15 +20,6 @@ using nlohmann::json;
 constexpr double kLongestWait = 60;
 constexpr size_t kMaxDetail = 200;
 constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
-
-std::string base64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a zero
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(size));
-  return text;
-}
 
 std::string trimmed(const std::string& text) {
   constexpr const char* kBlanks = " \t\r\n";
@@ -113,7 +104,7 @@ double seconds_to_wait(const ChatEndpoint& endpoint, const HttpResult& result, i
 std::string chat_body(const ChatQuestion& question) {
   const json picture = {
       {"type", "image_url"},
-      {"image_url", {{"url", "data:image/jpeg;base64," + base64(question.jpeg)}}}};
+      {"image_url", {{"url", "data:image/jpeg;base64," + encode_base64(question.jpeg)}}}};
   const json text = {{"type", "text"}, {"text", question.prompt}};
   const json message = {{"role", "user"}, {"content", json::array({picture, text})}};
   return json{{"model", question.model},

@@ -1,0 +1,106 @@
+#include "i1/data/picture_maker.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "i1/core/base64.h"
+#include "i1/core/error.h"
+#include "i1/core/interrupt.h"
+#include "i1/data/picture_sample.h"
+#include "i1/data/shard_writer.h"
+#include "i1/data/transform.h"
+#include "i1/io/image.h"
+
+namespace i1 {
+namespace {
+
+constexpr int kSmallEdge = 128, kSmallQuality = 80;
+constexpr int64_t kMaxPixelsToShow = 16'000'000;
+
+Image decode(std::span<const std::byte> bytes, const std::string& where,
+             const RecordBuildOptions& options) {
+  if (!options.background) return decode_image(bytes, where);
+  const auto [red, green, blue] = *options.background;
+  return composite(decode_image(bytes, where, {.keep_alpha = true}), red, green, blue);
+}
+
+std::string text_of(const ImageSize& size, const std::string& key) {
+  return concat(key, " (", size.width, "x", size.height, ")");
+}
+
+}  // namespace
+
+std::vector<std::vector<MadePicture>> PictureMaker::make(
+    std::span<const SourcePicture> pictures, const std::vector<size_t>& resolutions) const {
+  std::vector<std::vector<MadePicture>> made(pictures.size());
+  std::atomic<size_t> next = 0;  // one at a time: some take a thousand times as long as others
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    for (size_t i = next++; i < pictures.size(); i = next++) {
+      check_interrupt();
+      made[i] = make_one(pictures[i], resolutions);
+    }
+  });
+  return made;
+}
+
+std::vector<MadePicture> PictureMaker::make_one(const SourcePicture& picture,
+                                                const std::vector<size_t>& resolutions) const {
+  try {
+    return try_one(picture, resolutions);
+  } catch (const RecordError& fault) {
+    return std::vector<MadePicture>(resolutions.size(), {{}, fault});
+  } catch (const UserError& error) {
+    const RecordError fault(kNotDecoded, error.what());
+    return std::vector<MadePicture>(resolutions.size(), {{}, fault});
+  }
+}
+
+// The order of the checks decides what a picture with several faults is counted as: a missing
+// caption comes before whatever is wrong with the picture.
+std::vector<MadePicture> PictureMaker::try_one(const SourcePicture& picture,
+                                               const std::vector<size_t>& resolutions) const {
+  const std::string& key = picture.key;
+  const auto texts = captions_.find(key);
+  check_record(texts.has_value(), kWithoutCaption, key);
+  if (picture.fault != nullptr) throw RecordError(*picture.fault);
+  check_record(options_.format != ShardFormat::kWebDataset || is_tar_key(key), kNoTarKey, key);
+
+  const SourceBytes source(picture);
+  ImageSize size;
+  if (needs_size(options_)) {
+    size = probe_image(source.bytes(), key);
+    if (const char* reason = size_fault(size, options_); reason != nullptr)
+      throw RecordError(reason, text_of(size, key));
+  }
+  std::vector<MadePicture> made(resolutions.size());
+  std::optional<Image> image;
+  for (size_t k = 0; k < resolutions.size(); ++k) {
+    const Resolution& set = options_.resolutions[resolutions[k]];
+    if (set.min_edge > 0 && std::min(size.width, size.height) < set.min_edge) {
+      made[k].fault = RecordError(kTooSmall, text_of(size, key));
+      continue;
+    }
+    if (!image) image = decode(source.bytes(), key, options_);
+    const std::vector<ImageSize> sizes = bucket_sizes(set.buckets, set.size);
+    const auto nearest = static_cast<size_t>(nearest_bucket(sizes, image->width, image->height));
+    const Image cut = resize_and_crop(*image, sizes[nearest]);
+    made[k].example = {encode_png(cut), cut.height, cut.width, 3, *texts, key};
+  }
+  return made;
+}
+
+std::string small_copy(const SourcePicture& picture) {
+  try {
+    const SourceBytes source(picture);
+    const ImageSize size = probe_image(source.bytes(), picture.key);
+    if (int64_t{size.width} * size.height > kMaxPixelsToShow) return "";
+    const Image image = fit_within(decode_image(source.bytes(), picture.key), kSmallEdge);
+    return encode_base64(encode_jpeg(image, kSmallQuality));
+  } catch (const UserError&) {
+    return "";
+  }
+}
+
+}  // namespace i1
