@@ -8,16 +8,30 @@
 #include <string>
 #include <vector>
 
+#include "apps/build.h"
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "i1/data/build.h"
 #include "i1/data/caption_rows.h"
+#include "i1/data/duplicates.h"
 #include "i1/data/merge.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/tar_set.h"
 #include "i1/text/tokenizer.h"
 
 namespace i1 {
+
+TarSet read_pictures(const std::filesystem::path& pictures, bool is_of_tars) {
+  TarSet found;
+  if (is_of_tars) {
+    found = list_tars(find_tars(pictures));
+  } else {
+    found.pictures = list_folder(pictures);
+  }
+  mark_shared_keys(found.pictures);
+  return found;
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -50,7 +64,9 @@ struct PictureBuild {
   fs::path pictures, captions, output, tokenizer;
   std::vector<std::string> columns;
   std::vector<int> sizes = {256}, min_edges;
-  std::string background, part = "0/1", format = "tfrecord";
+  std::string background, part = "0/1", format = "tfrecord", duplicates;
+  fs::path hashes;
+  int max_distance = DuplicateRule::kDefaultDistance;
   RecordBuildOptions options;
   int64_t count = -1, num_shards = 0;
 };
@@ -72,6 +88,18 @@ void add_filter_options(CLI::App& app, PictureBuild& build) {
   app.add_option("--shape-metadata", options.shape_metadata,
                  "JSON lines {image_name, short_edge}: --min-edge without opening every picture")
       ->needs(min_edge);
+  auto* hashes = app.add_option("--hashes", build.hashes, "folder that i1 data hash wrote");
+  auto* duplicates =
+      app.add_option("--skip-duplicates", build.duplicates,
+                     "of pictures that come again keep the first: exact (the same "
+                     "file) or similar (also scaled, recompressed, cropped a little)")
+          ->check(CLI::IsMember({"exact", "similar"}))
+          ->needs(hashes);
+  app.add_option("--max-distance", build.max_distance,
+                 "bits of 64 by which the hashes of similar pictures may differ")
+      ->check(whole_number(0, DuplicateRule::kLargestDistance))
+      ->needs(duplicates)
+      ->capture_default_str();
   app.add_option("--count", build.count, "a random sample of this many pictures")
       ->check(whole_number<int64_t>(0));
   app.add_option("--seed", options.seed, "of the sample")
@@ -109,7 +137,8 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
                  "machine; then i1 data merge. What is there and whole is not written again")
       ->capture_default_str();
   add_filter_options(app, build);
-  app.add_option("--tokenizer", build.tokenizer, "folder: the report counts tokens of captions too");
+  app.add_option("--tokenizer", build.tokenizer,
+                 "folder: the report counts tokens of captions too");
   add_threads_option(app, machine);
 }
 
@@ -127,7 +156,8 @@ std::optional<std::array<uint8_t, 3>> parse_colour(const std::string& text) {
 std::vector<Resolution> resolutions_of(const PictureBuild& build) {
   const std::vector<int>& edges = build.min_edges;
   check_user(edges.size() <= 1 || edges.size() == build.sizes.size(),
-             "--min-edge: expected one number, or as many as --size has (", build.sizes.size(), ")");
+             "--min-edge: expected one number, or as many as --size has (", build.sizes.size(),
+             ")");
   std::vector<Resolution> resolutions;
   for (size_t i = 0; i < build.sizes.size(); ++i) {
     const int size = build.sizes[i];
@@ -136,13 +166,6 @@ std::vector<Resolution> resolutions_of(const PictureBuild& build) {
     resolutions.push_back({size, edges.empty() ? 0 : edges[edges.size() == 1 ? 0 : i]});
   }
   return resolutions;
-}
-
-TarSet read_pictures(const PictureBuild& build, bool is_of_tars) {
-  if (is_of_tars) return list_tars(find_tars(build.pictures));
-  TarSet found;
-  found.pictures = list_folder(build.pictures);
-  return found;
 }
 
 CaptionTable read_captions(PictureBuild& build, const TarSet& found, bool is_of_tars) {
@@ -188,6 +211,16 @@ void print(const MergedSet& set) {
               (set.folder / "report.html").c_str());
 }
 
+void skip_duplicates(PictureBuild& build, std::vector<SourcePicture>& pictures,
+                     const CaptionTable& captions) {
+  if (build.duplicates.empty()) return;
+  RecordBuildOptions& options = build.options;
+  const DuplicateRule rule{build.duplicates == "similar", build.max_distance};
+  options.duplicates = rule.is_similar ? concat("similar, ", rule.max_distance) : build.duplicates;
+  const std::vector<PictureHash> hashes = read_hashes(pictures, build.hashes);
+  mark_duplicates(pictures, hashes, captions, options, rule);
+}
+
 void run_picture_build(PictureBuild& build, bool is_of_tars) {
   RecordBuildOptions& options = build.options;
   const WorkPart part = parse_work_part(build.part);
@@ -196,14 +229,14 @@ void run_picture_build(PictureBuild& build, bool is_of_tars) {
   options.background = parse_colour(build.background);
   if (build.format == "webdataset") options.format = ShardFormat::kWebDataset;
   if (build.count >= 0) options.target_count = build.count;
-  TarSet found = read_pictures(build, is_of_tars);
-  mark_shared_keys(found.pictures);
+  TarSet found = read_pictures(build.pictures, is_of_tars);
   const auto num_pictures = static_cast<int64_t>(found.pictures.size());
   options.num_shards = build.num_shards > 0
                            ? build.num_shards
                            : (num_pictures + kPicturesPerShard - 1) / kPicturesPerShard;
   options.shards = even_part(options.num_shards, part.index, part.count);
   const CaptionTable captions = read_captions(build, found, is_of_tars);
+  skip_duplicates(build, found.pictures, captions);
   const std::vector<BuiltSet> sets =
       build_records(std::move(found.pictures), captions, options, build.output);
   for (const BuiltSet& set : sets) {

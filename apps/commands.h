@@ -11,6 +11,7 @@ int run_data_build(int argc, char** argv);
 int run_data_cache(int argc, char** argv);
 int run_data_caption(int argc, char** argv);
 int run_data_fetch(int argc, char** argv);
+int run_data_hash(int argc, char** argv);
 int run_data_merge(int argc, char** argv);
 int run_data_tokenizer(int argc, char** argv);
 int run_download(int argc, char** argv);

@@ -24,6 +24,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"fetch", run_data_fetch, "fetch the pictures of a list of addresses"},
     {"caption", run_data_caption, "describe pictures by a vision model"},
+    {"hash", run_data_hash, "hash pictures, to leave out duplicates"},
     {"build", run_data_build, "make a data set from raw pictures and captions"},
     {"merge", run_data_merge, "complete a data set that several workers built; join sets"},
     {"tokenizer", run_data_tokenizer, "learn a tokenizer from captions"},
@@ -49,7 +50,7 @@ int run_data(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == command.name)
       return command.run(argc - 1, argv + 1);
   CLI::App app(
-      "Training data: from pictures and captions (fetch, caption) to shards (build, merge, "
+      "Training data: from pictures and captions (fetch, caption, hash) to shards (build, merge, "
       "verify), from shards to what training reads (tokenizer, cache).");
   app.require_subcommand(1);
   for (const Command& command : kCommands) app.add_subcommand(command.name, command.what);

@@ -16,25 +16,14 @@ constexpr const char *kNone = "none", *kOther = "other";
 
 // Unicode 15's blocks of letters, those of one script side by side taken together. What lies in
 // none of them and is no sign (punctuation, symbols, emoji) counts as "other".
-constexpr Block kBlocks[] = {{'A', 'Z', "Latin"},
-                             {'a', 'z', "Latin"},
-                             {0x00c0, 0x024f, "Latin"},
-                             {0x0370, 0x03ff, "Greek"},
-                             {0x0400, 0x052f, "Cyrillic"},
-                             {0x0590, 0x05ff, "Hebrew"},
-                             {0x0600, 0x06ff, "Arabic"},
-                             {0x0750, 0x077f, "Arabic"},
-                             {0x0900, 0x097f, "Devanagari"},
-                             {0x0e00, 0x0e7f, "Thai"},
-                             {0x1100, 0x11ff, "Hangul"},
-                             {0x1e00, 0x1eff, "Latin"},
-                             {0x3040, 0x30ff, "Kana"},
-                             {0x3130, 0x318f, "Hangul"},
-                             {0x3400, 0x4dbf, "Han"},
-                             {0x4e00, 0x9fff, "Han"},
-                             {0xac00, 0xd7af, "Hangul"},
-                             {0xf900, 0xfaff, "Han"},
-                             {0x20000, 0x3ffff, "Han"}};
+constexpr Block kBlocks[] = {
+    {'A', 'Z', "Latin"},        {'a', 'z', "Latin"},          {0x00c0, 0x024f, "Latin"},
+    {0x0370, 0x03ff, "Greek"},  {0x0400, 0x052f, "Cyrillic"}, {0x0590, 0x05ff, "Hebrew"},
+    {0x0600, 0x06ff, "Arabic"}, {0x0750, 0x077f, "Arabic"},   {0x0900, 0x097f, "Devanagari"},
+    {0x0e00, 0x0e7f, "Thai"},   {0x1100, 0x11ff, "Hangul"},   {0x1e00, 0x1eff, "Latin"},
+    {0x3040, 0x30ff, "Kana"},   {0x3130, 0x318f, "Hangul"},   {0x3400, 0x4dbf, "Han"},
+    {0x4e00, 0x9fff, "Han"},    {0xac00, 0xd7af, "Hangul"},   {0xf900, 0xfaff, "Han"},
+    {0x20000, 0x3ffff, "Han"}};
 constexpr Block kSigns[] = {{0, 0xbf, ""},          {0x0300, 0x036f, ""}, {0x2000, 0x2bff, ""},
                             {0x3000, 0x303f, ""},   {0xe000, 0xf8ff, ""}, {0xfe00, 0xfe0f, ""},
                             {0xff00, 0xff0f, ""},   {0xfff0, 0xffff, ""}, {0x1f000, 0x1faff, ""},
@@ -132,9 +121,9 @@ std::string main_script(std::string_view text) {
   std::map<std::string_view, int64_t> counts;
   for_each_character(text, [&](uint32_t character) { ++counts[script_of(character)]; });
   counts.erase(kNone);
-  const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto most =
+      std::max_element(counts.begin(), counts.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   return std::string(most == counts.end() ? kNone : most->first);
 }
 

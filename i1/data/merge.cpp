@@ -44,8 +44,8 @@ std::vector<FoundShard> find_in(const fs::path& folder) {
            std::tie(b.number.num_shards, b.number.shard);
   });
   for (FoundShard& shard : found) {
-    check_user(fs::exists(sidecar_path(shard.path)), shard.path.string(),
-               ": has no sidecar (", sidecar_path(shard.path).filename().string(),
+    check_user(fs::exists(sidecar_path(shard.path)), shard.path.string(), ": has no sidecar (",
+               sidecar_path(shard.path).filename().string(),
                "); the build that writes this shard was not finished: run it again");
     shard.sidecar = read_sidecar(shard.path);
     check_user(shard.sidecar.shard == shard.number.shard &&
@@ -62,9 +62,8 @@ void check_build(const std::vector<FoundShard>& shards) {
   const int64_t count = first.sidecar.num_shards;
   std::vector<const FoundShard*> by_number(static_cast<size_t>(count), nullptr);
   for (const FoundShard& shard : shards) {
-    check_user(shard.sidecar.num_shards == count, first.path.string(), " and ",
-               shard.path.string(), ": one build in ", count, " shards and in ",
-               shard.sidecar.num_shards);
+    check_user(shard.sidecar.num_shards == count, first.path.string(), " and ", shard.path.string(),
+               ": one build in ", count, " shards and in ", shard.sidecar.num_shards);
     const FoundShard*& known = by_number[static_cast<size_t>(shard.sidecar.shard)];
     check_user(known == nullptr, shard.path.string(), ": is there twice, also as ",
                known == nullptr ? "" : known->path.string());
@@ -123,8 +122,8 @@ void gather(std::vector<FoundShard>& shards, const fs::path& folder) {
     FoundShard& shard = shards[i];
     shard.sidecar.shard = static_cast<int64_t>(i);
     shard.sidecar.num_shards = static_cast<int64_t>(shards.size());
-    const fs::path path = folder / shard_name(shard.sidecar.shard, shard.sidecar.num_shards,
-                                              shard.number.format);
+    const fs::path path =
+        folder / shard_name(shard.sidecar.shard, shard.sidecar.num_shards, shard.number.format);
     link_or_copy(shard.path, path);
     write_sidecar(path, shard.sidecar);
     shard.path = path;
@@ -200,9 +199,10 @@ void check_keys(std::vector<KeyPlace>& places, const std::vector<FoundShard>& sh
     const KeyPlace &one = places[i - 1], &two = places[i];
     if (one.hash != two.hash) continue;
     const std::string key = key_at(shards[one.shard], one.record);
-    check_user(key != key_at(shards[two.shard], two.record), "key \"", key, "\" is there twice: ",
-               shards[one.shard].path.filename().string(), ", record ", one.record, ", and ",
-               shards[two.shard].path.filename().string(), ", record ", two.record);
+    check_user(key != key_at(shards[two.shard], two.record), "key \"", key,
+               "\" is there twice: ", shards[one.shard].path.filename().string(), ", record ",
+               one.record, ", and ", shards[two.shard].path.filename().string(), ", record ",
+               two.record);
   }
 }
 

@@ -85,11 +85,13 @@ TEST(Merge, WhatDoesNotBelongTogetherIsRefusedInOneLine) {
   build(source, root / "b", options_of(2), Span{1, 2});
   expect_error("is there twice", [&] { merge({root / "a", root / "b"}, root / "out"); });
   build(make_source("p", 1), root / "same_keys", options_of(1));
-  expect_error("key \"p0\" is there twice",
-               [&] { merge({root / "a", root / "same_keys"}, root / "out"); });
+  expect_error("key \"p0\" is there twice", [&] {
+    merge({root / "a", root / "same_keys"}, root / "out");
+  });
   build(make_source("q", 3), root / "larger", options_of(1, 16));
-  expect_error("different options (size 8 and 16)",
-               [&] { merge({root / "a", root / "larger"}, root / "out"); });
+  expect_error("different options (size 8 and 16)", [&] {
+    merge({root / "a", root / "larger"}, root / "out");
+  });
   EXPECT_FALSE(fs::exists(root / "out"));
   expect_error("--output", [&] { merge({root / "a", root / "b"}); });
   expect_error("is there already", [&] { merge({root / "a"}, root / "b"); });

@@ -1,13 +1,10 @@
 #include "i1/data/picture_maker.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <atomic>
 
 #include "i1/core/base64.h"
 #include "i1/core/error.h"
-#include "i1/core/interrupt.h"
+#include "i1/data/parallel.h"
 #include "i1/data/picture_sample.h"
 #include "i1/data/shard_writer.h"
 #include "i1/data/transform.h"
@@ -35,13 +32,8 @@ std::string text_of(const ImageSize& size, const std::string& key) {
 std::vector<std::vector<MadePicture>> PictureMaker::make(
     std::span<const SourcePicture> pictures, const std::vector<size_t>& resolutions) const {
   std::vector<std::vector<MadePicture>> made(pictures.size());
-  std::atomic<size_t> next = 0;  // one at a time: some take a thousand times as long as others
-  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-    for (size_t i = next++; i < pictures.size(); i = next++) {
-      check_interrupt();
-      made[i] = make_one(pictures[i], resolutions);
-    }
-  });
+  for_each_in_parallel(pictures.size(),
+                       [&](size_t i) { made[i] = make_one(pictures[i], resolutions); });
   return made;
 }
 

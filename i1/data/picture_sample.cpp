@@ -92,8 +92,7 @@ std::vector<SourcePicture> select_pictures(std::vector<SourcePicture> pictures,
                                            const RecordBuildOptions& options,
                                            BadRecords& left_out) {
   const RandomStream stream = RandomStream{options.seed, 0}.child("sample");
-  const bool has_metadata =
-      !options.shape_metadata.empty() && smallest_min_edge(options) > 0;
+  const bool has_metadata = !options.shape_metadata.empty() && smallest_min_edge(options) > 0;
   if (has_metadata) pictures = select_by_metadata(std::move(pictures), options, left_out);
   if (!options.target_count) return pictures;
   check_user(*options.target_count >= 0, "a sample of ", *options.target_count, " pictures");

@@ -12,7 +12,8 @@ namespace i1 {
 /// With min_edge and shape metadata: those whose entry is large enough for the smallest set (for
 /// each of the sets the header decides too). With a target count below what there is: a uniform
 /// sample in random order, of pictures without a fault; where something is asked of their size and
-/// there is no metadata it is drawn in one scan over all headers. The same on every machine. `left_out`: what metadata left out.
+/// there is no metadata it is drawn in one scan over all headers. The same on every machine.
+/// `left_out`: what metadata left out.
 std::vector<SourcePicture> select_pictures(std::vector<SourcePicture> pictures,
                                            const RecordBuildOptions& options, BadRecords& left_out);
 

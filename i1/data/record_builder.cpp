@@ -35,6 +35,7 @@ json options_json(const RecordBuildOptions& options, const Resolution& resolutio
     const auto& [red, green, blue] = *options.background;
     object["background"] = {red, green, blue};
   }
+  if (!options.duplicates.empty()) object["skip_duplicates"] = options.duplicates;
   if (options.target_count) object["count"] = *options.target_count, object["seed"] = options.seed;
   return object;
 }

@@ -21,7 +21,7 @@ namespace i1 {
 inline constexpr const char *kWithoutCaption = "without a caption", *kNotDecoded = "not decoded",
                             *kTooSmall = "too small", *kTooElongated = "too elongated",
                             *kTooManyPixels = "too many pixels", *kSharedKey = "of a shared key",
-                            *kNoTarKey = "with a point in the key",
+                            *kDuplicate = "a duplicate", *kNoTarKey = "with a point in the key",
                             *kNoMetadata = "not in the shape metadata";
 
 /// One set of a build, and the pictures that are in it.
@@ -43,7 +43,7 @@ struct RecordBuildOptions {
   std::filesystem::path shape_metadata;  ///< JSON lines (read_shape_metadata): the shorter edges
   std::optional<int64_t> target_count;   ///< take a random sample of this many pictures
   uint64_t seed = 0;                     ///< of the sample
-  bool is_fast = false;                  ///< decode_resized; no picture with a background is
+  std::string duplicates;  ///< how they were told and marked (duplicates.h), for the sidecars
 };
 
 /// The shards of one resolution that a run was to write, whether they were there or not.

@@ -119,13 +119,13 @@ constexpr const char* kStyle = R"(<style>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1180px; padding: 0 1em;
   color: #222; background: #fff }
 h1 { margin-bottom: 0 } h2 { margin-top: 2em; border-bottom: 1px solid #ccc }
-table { border-collapse: collapse } th { text-align: left; font-weight: 600 }
+table { border-collapse: collapse } th { text-align: left; font-weight: 600; white-space: nowrap }
 td, th { padding: .15em .9em .15em 0; vertical-align: top }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
 .grey { color: #777; font-size: 13px; overflow-wrap: anywhere }
 .grid { display: flex; flex-wrap: wrap; gap: 14px }
 figure { width: 132px; margin: 0; font-size: 12px; line-height: 1.3; overflow-wrap: anywhere }
-figure img, .none { max-width: 128px; display: block; margin-bottom: 4px }
+img, .none { max-width: 128px; display: block; margin-bottom: 4px; outline: 1px solid #ddd }
 .none { width: 128px; height: 96px; background: #ddd; color: #777; text-align: center;
   line-height: 96px }
 .bars { display: flex; align-items: flex-end; gap: 2px; height: 150px; margin-top: 1em }
@@ -157,6 +157,17 @@ std::string percent(int64_t part, int64_t whole) {
   return text;
 }
 
+// Those that were set.
+std::string options_text(const nlohmann::json& options) {
+  std::string text;
+  for (const auto& [name, value] : options.items()) {
+    if (value == 0) continue;
+    text += concat(text.empty() ? "" : ", ", name, " ",
+                   value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return text;
+}
+
 std::string counts_html(const Totals& totals, size_t num_shards) {
   std::string text = "<h2>Pictures</h2>\n<table>\n";
   text += row("in the source", grouped(totals.num_pictures));
@@ -181,16 +192,16 @@ std::string bars_html(const std::string& title, const std::map<int64_t, int64_t>
     bars[std::min(static_cast<size_t>(length / step), bars.size() - 1)] += count;
   if (bars.back() == 0) bars.pop_back();
   const int64_t most = std::max<int64_t>(1, *std::max_element(bars.begin(), bars.end()));
-  std::string text =
-      concat("<h3>", escape_xml(title), "</h3>\n<p>median ", quantile(lengths, 0.5),
-             ", 90 % up to ", quantile(lengths, 0.9), ", longest ", quantile(lengths, 1),
-             "</p>\n<div class=\"bars\">");
+  std::string text = concat("<h3>", escape_xml(title), "</h3>\n<p>median ", quantile(lengths, 0.5),
+                            ", 90 % up to ", quantile(lengths, 0.9), ", longest ",
+                            quantile(lengths, 1), "</p>\n<div class=\"bars\">");
   for (size_t i = 0; i < bars.size(); ++i) {
     const int64_t begin = static_cast<int64_t>(i) * step;
     const bool is_rest = begin > longest;
-    text += concat("<div class=\"bar\" title=\"", begin, is_rest ? " or more: " : "", is_rest ? "" :
-                   concat(" to ", begin + step - 1, ": "), bars[i], "\"><div style=\"height:",
-                   bars[i] * 120 / most, "px\"></div>", begin, is_rest ? "+" : "", "</div>");
+    text += concat("<div class=\"bar\" title=\"", begin, is_rest ? " or more: " : "",
+                   is_rest ? "" : concat(" to ", begin + step - 1, ": "), bars[i],
+                   "\"><div style=\"height:", bars[i] * 120 / most, "px\"></div>", begin,
+                   is_rest ? "+" : "", "</div>");
   }
   return text + "</div>\n";
 }
@@ -199,7 +210,8 @@ std::string captions_html(const CaptionStatistics& captions) {
   std::string text = "<h2>Captions</h2>\n<table>\n";
   text += row("captions", grouped(captions.num_captions));
   for (const auto& [count, pictures] : captions.captions_a_picture)
-    text += row(concat("pictures with ", count), grouped(pictures));
+    text += row(concat("pictures with ", count, count == 1 ? " caption" : " captions"),
+                grouped(pictures));
   text += row("different words", grouped(static_cast<int64_t>(captions.vocabulary.size())),
               "what lies between blanks, lower case, without punctuation around it");
   for (const auto& [script, count] : captions.by_script)
@@ -275,7 +287,7 @@ std::string report_html(const MergedSet& set) {
   const std::string name = escape_xml(fs::absolute(set.folder).filename().string());
   return concat("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<title>", name,
                 "</title>\n", kStyle, "\n</head><body>\n<h1>", name, "</h1>\n<p class=\"grey\">",
-                escape_xml(set.shards.front().options.dump()), "</p>\n",
+                escape_xml(options_text(set.shards.front().options)), "</p>\n",
                 counts_html(totals, set.shards.size()), captions_html(set.captions),
                 accepted_html(accepted(set)), left_out_html(rejected(set)), "</body></html>\n");
 }

@@ -15,24 +15,24 @@ namespace i1 {
 
 /// One of the pictures that a report shows.
 struct ShownPicture {
-  std::string key, source;     ///< where it came from
-  int64_t record = -1;         ///< in the shard; -1: left out
-  std::string reason;          ///< why it was left out
-  std::string jpeg = {};       ///< a small copy in base64; empty where there is none
+  std::string key, source;  ///< where it came from
+  int64_t record = -1;      ///< in the shard; -1: left out
+  std::string reason;       ///< why it was left out
+  std::string jpeg = {};    ///< a small copy in base64; empty where there is none
 };
 
 struct ShardSidecar {
   int64_t shard = 0, num_shards = 1;
-  nlohmann::json options;        ///< an object; the same in all shards of a set
-  std::string pictures;          ///< digest of the whole set's keys and captions in their order
-  int64_t num_pictures = 0;      ///< of the source that the shard was to hold
-  int64_t num_records = 0;       ///< those written
+  nlohmann::json options;    ///< an object; the same in all shards of a set
+  std::string pictures;      ///< digest of the whole set's keys and captions in their order
+  int64_t num_pictures = 0;  ///< of the source that the shard was to hold
+  int64_t num_records = 0;   ///< those written
   int64_t num_captions = 0;
   int64_t num_payload_bytes = 0;  ///< as dataset_info.json counts
   int64_t num_file_bytes = 0;
-  uint32_t crc32c = 0;            ///< of the file
-  BadRecords left_out;            ///< of num_pictures
-  BadRecords left_out_before;     ///< of the whole set, before it was sharded
+  uint32_t crc32c = 0;         ///< of the file
+  BadRecords left_out;         ///< of num_pictures
+  BadRecords left_out_before;  ///< of the whole set, before it was sharded
   std::vector<ShownPicture> shown;
 };
 

@@ -19,8 +19,7 @@ la_ssize_t append(archive*, void* bytes, const void* data, size_t size) {
 
 std::string captions_json(const std::vector<std::string>& captions) {
   nlohmann::ordered_json object;
-  for (size_t i = 0; i < captions.size(); ++i)
-    object[concat("caption", i + 1)] = captions[i];
+  for (size_t i = 0; i < captions.size(); ++i) object[concat("caption", i + 1)] = captions[i];
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
