@@ -8,6 +8,7 @@
 #include <numbers>
 #include <unordered_map>
 
+#include "i1/core/base64.h"
 #include "i1/core/digest.h"
 #include "i1/core/error.h"
 #include "i1/core/files.h"
@@ -64,6 +65,7 @@ PictureHash hash_of(const SourcePicture& picture) {
     hash.digest.resize(kDigestDigits);
     const Image image = decode_image(bytes, picture.key, {.keep_alpha = true});
     hash.perceptual = perceptual_hash(image);
+    hash.colours = colour_hash(image);
     hash.size = {image.width, image.height};
   } catch (const UserError&) {
   }
@@ -74,13 +76,20 @@ json json_of(const SourcePicture& picture, const PictureHash& hash) {
   return {{"key", picture.key},
           {"sha256", hash.digest},
           {"perceptual", hex(hash.perceptual)},
+          {"colours", encode_base64({reinterpret_cast<const char*>(hash.colours.data()),
+                                     hash.colours.size()})},
           {"size", {hash.size.width, hash.size.height}}};
 }
 
 PictureHash hash_in(const json& row) {
-  return {row.at("sha256"),
-          std::stoull(row.at("perceptual").get<std::string>(), nullptr, /*base=*/16),
-          {row.at("size").at(0), row.at("size").at(1)}};
+  PictureHash hash;
+  hash.digest = row.at("sha256");
+  hash.perceptual = std::stoull(row.at("perceptual").get<std::string>(), nullptr, /*base=*/16);
+  const std::string colours = decode_base64(row.at("colours").get<std::string>());
+  check_user(colours.size() == hash.colours.size(), "colours of ", colours.size(), " bytes");
+  std::copy(colours.begin(), colours.end(), hash.colours.begin());
+  hash.size = {row.at("size").at(0), row.at("size").at(1)};
+  return hash;
 }
 
 std::string header_of(const std::vector<SourcePicture>& pictures) {
@@ -106,23 +115,36 @@ int64_t count_parts(const fs::path& folder) {
   return count;
 }
 
+bool have_like_colours(const ColourHash& one, const ColourHash& other) {
+  int sum = 0;
+  for (size_t i = 0; i < one.size(); ++i) sum += std::abs(one[i] - other[i]);
+  return sum <= DuplicateRule::kColourDistance * static_cast<int>(one.size());
+}
+
+Image on_grey(const Image& image, int side) {
+  return resize_bilinear(composite(image, 128, 128, 128), side, side);
+}
+
 // Finds what differs in few bits: of four blocks of 16 bits one then differs in a quarter of them
 // at most, so looking at the blocks that do finds every one.
 class NearHashes {
  public:
-  explicit NearHashes(int max_distance) : max_distance_(max_distance) {
+  NearHashes(const std::vector<PictureHash>& hashes, int max_distance)
+      : hashes_(hashes), max_distance_(max_distance) {
     for (uint32_t mask = 0; mask < kValues; ++mask)
       if (std::popcount(mask) <= max_distance / kBlocks) masks_.push_back(mask);
     for (auto& table : tables_) table.resize(kValues);
   }
 
-  // The first that was added of those near enough; -1: none.
-  int64_t find(uint64_t hash) const {
+  // The first that was added of those near enough and of like colours; -1: none.
+  int64_t find(const PictureHash& picture) const {
+    const uint64_t hash = picture.perceptual;
     int64_t first = -1;
     for (int block = 0; block < kBlocks; ++block) {
       for (const uint32_t mask : masks_) {
         for (const auto& [known, number] : tables_[block][value(hash, block) ^ mask]) {
-          if ((first < 0 || number < first) && hash_distance(known, hash) <= max_distance_)
+          if ((first < 0 || number < first) && hash_distance(known, hash) <= max_distance_ &&
+              have_like_colours(hashes_[static_cast<size_t>(number)].colours, picture.colours))
             first = number;
         }
       }
@@ -130,7 +152,8 @@ class NearHashes {
     return first;
   }
 
-  void add(uint64_t hash, int64_t number) {
+  void add(int64_t number) {
+    const uint64_t hash = hashes_[static_cast<size_t>(number)].perceptual;
     for (int block = 0; block < kBlocks; ++block)
       tables_[block][value(hash, block)].emplace_back(hash, number);
   }
@@ -141,6 +164,7 @@ class NearHashes {
 
   static uint32_t value(uint64_t hash, int block) { return hash >> (16 * block) & (kValues - 1); }
 
+  const std::vector<PictureHash>& hashes_;
   const int max_distance_;
   std::vector<uint32_t> masks_;
   std::array<std::vector<std::vector<std::pair<uint64_t, int64_t>>>, kBlocks> tables_;
@@ -149,7 +173,7 @@ class NearHashes {
 }  // namespace
 
 uint64_t perceptual_hash(const Image& image) {
-  const Image small = resize_bilinear(composite(image, 128, 128, 128), kSide, kSide);
+  const Image small = on_grey(image, kSide);
   std::array<double, kSide * kSide> grey;
   for (int i = 0; i < kSide * kSide; ++i) {
     const uint8_t* pixel = small.pixels.data() + 3 * i;
@@ -160,8 +184,7 @@ uint64_t perceptual_hash(const Image& image) {
     for (int u = 0; u < kWaves; ++u) {
       double sum = 0;
       for (int y = 0; y < kSide; ++y)
-        for (int x = 0; x < kSide; ++x)
-          sum += grey[y * kSide + x] * waves()[u][x] * waves()[v][y];
+        for (int x = 0; x < kSide; ++x) sum += grey[y * kSide + x] * waves()[u][x] * waves()[v][y];
       strengths[v * kWaves + u] = std::round(sum * 16) / 16;  // away from rounding's own noise
     }
   }
@@ -173,6 +196,13 @@ uint64_t perceptual_hash(const Image& image) {
   for (size_t i = 1; i < strengths.size(); ++i)
     hash |= static_cast<uint64_t>(strengths[i] > median) << i;
   return hash;
+}
+
+ColourHash colour_hash(const Image& image) {
+  const Image small = on_grey(image, 4);
+  ColourHash colours;
+  std::copy(small.pixels.begin(), small.pixels.end(), colours.begin());
+  return colours;
 }
 
 int hash_distance(uint64_t one, uint64_t other) { return std::popcount(one ^ other); }
@@ -227,8 +257,8 @@ std::vector<PictureHash> read_hashes(const std::vector<SourcePicture>& pictures,
       }
     });
   }
-  check_user(hashes.size() == pictures.size(), folder.string(), ": ", hashes.size(),
-             " hashes of ", pictures.size(), " pictures; remove them and run i1 data hash again");
+  check_user(hashes.size() == pictures.size(), folder.string(), ": ", hashes.size(), " hashes of ",
+             pictures.size(), " pictures; remove them and run i1 data hash again");
   return hashes;
 }
 
@@ -237,7 +267,7 @@ std::vector<int64_t> find_duplicates(const std::vector<PictureHash>& hashes,
                                      const DuplicateRule& rule) {
   std::vector<int64_t> original(hashes.size(), -1);
   std::unordered_map<std::string, int64_t> by_digest;
-  NearHashes near(rule.max_distance);
+  NearHashes near(hashes, rule.max_distance);
   for (size_t i = 0; i < hashes.size(); ++i) {
     if (!can_be_used[i]) continue;
     const auto number = static_cast<int64_t>(i);
@@ -245,9 +275,11 @@ std::vector<int64_t> find_duplicates(const std::vector<PictureHash>& hashes,
     if (!is_new) {
       original[i] = same->second;
     } else if (rule.is_similar) {
-      original[i] = near.find(hashes[i].perceptual);
-      if (original[i] < 0) near.add(hashes[i].perceptual, number);
-      else same->second = original[i];
+      original[i] = near.find(hashes[i]);
+      if (original[i] < 0)
+        near.add(number);
+      else
+        same->second = original[i];
     }
   }
   return original;
@@ -266,8 +298,8 @@ void mark_duplicates(std::vector<SourcePicture>& pictures, const std::vector<Pic
   for (size_t i = 0; i < pictures.size(); ++i) {
     if (original[i] < 0) continue;
     const SourcePicture& first = pictures[static_cast<size_t>(original[i])];
-    pictures[i].fault = std::make_shared<const RecordError>(
-        kDuplicate, concat(pictures[i].key, " of ", first.key));
+    pictures[i].fault =
+        std::make_shared<const RecordError>(kDuplicate, concat(pictures[i].key, " of ", first.key));
   }
 }
 

@@ -3,6 +3,7 @@
 // which pictures to leave out then follows from all of them, on every machine alike.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -20,14 +21,20 @@ namespace i1 {
 /// Transparency lies over mid-grey. Two pictures that have nothing in common differ in about 32.
 uint64_t perceptual_hash(const Image& image);
 
+/// Mean colours of 4 x 4 parts, RGB: what tells a blue button from a red one, which waves of grey
+/// do not.
+using ColourHash = std::array<uint8_t, 48>;
+ColourHash colour_hash(const Image& image);
+
 /// Bits that differ.
 int hash_distance(uint64_t one, uint64_t other);
 
 /// What is kept of a picture.
 struct PictureHash {
-  std::string digest;     ///< of its file: 32 hexadecimal digits of SHA-256; empty: unreadable
+  std::string digest;  ///< of its file: 32 hexadecimal digits of SHA-256; empty: unreadable
   uint64_t perceptual = 0;
-  ImageSize size;         ///< 0 x 0: does not decode
+  ColourHash colours = {};
+  ImageSize size;  ///< 0 x 0: does not decode
 };
 
 /// Hashes part K of N of the pictures into `folder`/hashes-K-of-N.jsonl; all cores work. Returns
@@ -45,7 +52,8 @@ struct DuplicateRule {
   bool is_similar = false;  ///< false: the same bytes alone
   int max_distance = kDefaultDistance;
 
-  static constexpr int kDefaultDistance = 8, kLargestDistance = 11;
+  static constexpr int kDefaultDistance = 6, kLargestDistance = 11;
+  static constexpr int kColourDistance = 6;  ///< of 255, on average, whatever max_distance is
 };
 
 /// For each picture the earlier one that it is a copy of, and -1 for those to be kept. Only

@@ -45,10 +45,20 @@ TEST(Duplicates, ScaledRecompressedAndCroppedPicturesAreNear) {
   }
 }
 
+TEST(Duplicates, OtherColoursAreAnotherPicture) {
+  const Image red = blobs(3);
+  Image blue = red;
+  for (size_t i = 0; i < blue.pixels.size(); i += 3) std::swap(blue.pixels[i], blue.pixels[i + 2]);
+  const PictureHash one{"a", 1, colour_hash(red), {1, 1}}, two{"b", 1, colour_hash(blue), {1, 1}};
+  const PictureHash small{"c", 1, colour_hash(resize_bilinear(red, 70, 52)), {1, 1}};
+  EXPECT_EQ(find_duplicates({one, two, small}, {true, true, true}, {.is_similar = true}),
+            (std::vector<int64_t>{-1, -1, 0}));
+}
+
 TEST(Duplicates, AThousandDifferentPicturesAreFarApart) {
   std::vector<PictureHash> hashes;
   for (uint64_t seed = 0; seed < 1000; ++seed)
-    hashes.push_back({std::to_string(seed), perceptual_hash(blobs(seed, 64)), {64, 48}});
+    hashes.push_back({std::to_string(seed), perceptual_hash(blobs(seed, 64)), {}, {64, 48}});
   const auto found =
       find_duplicates(hashes, std::vector<bool>(hashes.size(), true), {.is_similar = true});
   EXPECT_EQ(std::count(found.begin(), found.end(), -1), 1000);
@@ -65,7 +75,7 @@ TEST(Duplicates, EveryPairWithinTheDistanceIsFoundAndNoOther) {
       if (i % 2 == 1)
         for (uint64_t k = 0; k < i / 2 % 16; ++k)
           hash ^= uint64_t{1} << stream.below(1000 + 16 * i + k, 64);
-      hashes.push_back({std::to_string(i), hash, {1, 1}});
+      hashes.push_back({std::to_string(i), hash, {}, {1, 1}});
     }
     const auto found =
         find_duplicates(hashes, std::vector<bool>(hashes.size(), true), {true, distance});
@@ -81,7 +91,7 @@ TEST(Duplicates, EveryPairWithinTheDistanceIsFoundAndNoOther) {
 
 TEST(Duplicates, TheFirstThatCanBeUsedIsKept) {
   const std::vector<PictureHash> hashes = {
-      {"a", 0, {1, 1}}, {"a", 0, {1, 1}}, {"b", 1, {1, 1}}, {"a", 0, {1, 1}}};
+      {"a", 0, {}, {1, 1}}, {"a", 0, {}, {1, 1}}, {"b", 1, {}, {1, 1}}, {"a", 0, {}, {1, 1}}};
   EXPECT_EQ(find_duplicates(hashes, {false, true, true, true}, {}),
             (std::vector<int64_t>{-1, -1, -1, 1}));
   EXPECT_EQ(find_duplicates(hashes, {false, true, true, true}, {true, 1}),
