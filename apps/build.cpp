@@ -67,6 +67,7 @@ struct PictureBuild {
   std::string background, part = "0/1", format = "tfrecord", duplicates;
   fs::path hashes;
   int max_distance = DuplicateRule::kDefaultDistance;
+  bool has_buckets = false;
   RecordBuildOptions options;
   int64_t count = -1, num_shards = 0;
 };
@@ -122,6 +123,8 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
       ->delimiter(',')
       ->check(whole_number(1, 16384))
       ->capture_default_str();
+  app.add_flag("--buckets", build.has_buckets,
+               "keep about the shape of pictures (see i1 data cache --buckets) instead of squares");
   app.add_option("--background", build.background,
                  "RRGGBB: the colour under what is transparent; default: alpha is dropped, as the "
                  "reference does, which shows whatever colour the file hides, often black");
@@ -163,7 +166,8 @@ std::vector<Resolution> resolutions_of(const PictureBuild& build) {
     const int size = build.sizes[i];
     for (const Resolution& other : resolutions)
       check_user(other.size != size, "--size: ", size, " is there twice");
-    resolutions.push_back({size, edges.empty() ? 0 : edges[edges.size() == 1 ? 0 : i]});
+    resolutions.push_back({size, edges.empty() ? 0 : edges[edges.size() == 1 ? 0 : i],
+                           build.has_buckets ? usual_buckets(size) : Buckets()});
   }
   return resolutions;
 }

@@ -35,6 +35,8 @@ json options_json(const RecordBuildOptions& options, const Resolution& resolutio
     const auto& [red, green, blue] = *options.background;
     object["background"] = {red, green, blue};
   }
+  if (resolution.buckets.unit > 0)
+    object["buckets"] = {resolution.buckets.unit, resolution.buckets.max_aspect};
   if (!options.duplicates.empty()) object["skip_duplicates"] = options.duplicates;
   if (options.target_count) object["count"] = *options.target_count, object["seed"] = options.seed;
   return object;

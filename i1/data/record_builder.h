@@ -26,8 +26,8 @@ inline constexpr const char *kWithoutCaption = "without a caption", *kNotDecoded
 
 /// One set of a build, and the pictures that are in it.
 struct Resolution {
-  int size = 256;    ///< R: pictures of R x R
-  int min_edge = 0;  ///< leave out pictures whose shorter edge is below
+  int size = 256;        ///< R: pictures of R x R
+  int min_edge = 0;      ///< leave out pictures whose shorter edge is below
   Buckets buckets = {};  ///< other shapes at as many pixels; none by default
 };
 
