@@ -15,8 +15,10 @@
 #include "i1/data/caption_rows.h"
 #include "i1/data/duplicates.h"
 #include "i1/data/merge.h"
+#include "i1/data/parquet_set.h"
 #include "i1/data/record_builder.h"
 #include "i1/data/tar_set.h"
+#include "i1/tables/addresses.h"
 #include "i1/text/tokenizer.h"
 
 namespace i1 {
@@ -59,8 +61,9 @@ void add_nano_options(CLI::App& app, NanoBuild& options, MachineOptions& machine
   add_threads_option(app, machine);
 }
 
-// A folder of pictures, or tar files of pictures and captions.
+// A folder of pictures, or tar files or Parquet files of pictures and captions.
 struct PictureBuild {
+  ParquetSetOptions parquet;  // with addresses: Parquet files
   fs::path pictures, captions, output, tokenizer;
   std::vector<std::string> columns;
   std::vector<int> sizes = {256}, min_edges;
@@ -111,9 +114,12 @@ void add_filter_options(CLI::App& app, PictureBuild& build) {
 void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& machine) {
   app.add_option("--captions", build.captions,
                  "table of captions by \"key\" (the picture's name without extension) or "
-                 "\"file_name\": .json, .jsonl, .csv or .tsv; default: those beside the pictures");
-  app.add_option("--columns", build.columns,
-                 "caption columns; a picture without one is skipped; default: all that hold text")
+                 "\"file_name\": .json, .jsonl, .csv, .tsv or .parquet; default: those beside or "
+                 "with the pictures");
+  app.add_option(
+         "--columns", build.columns,
+         "caption columns; a picture without one is skipped; default: all that hold text, of "
+         "Parquet files those that are named as captions")
       ->delimiter(',');
   app.add_option("--output", build.output,
                  "folder of the data set; with several --size: of their folders")
@@ -128,6 +134,9 @@ void add_picture_options(CLI::App& app, PictureBuild& build, MachineOptions& mac
   app.add_option("--background", build.background,
                  "RRGGBB: the colour under what is transparent; default: alpha is dropped, as the "
                  "reference does, which shows whatever colour the file hides, often black");
+  app.add_flag("--fast-decode", build.options.is_fast,
+               "decode JPEGs at the smallest size that has enough pixels: about twice as fast; "
+               "pixels differ by 2 of 255 on average (not with --background)");
   app.add_option("--format", build.format,
                  "of the shards: tfrecord, which training and TFDS read, or webdataset (tar)")
       ->check(CLI::IsMember({"tfrecord", "webdataset"}))
@@ -172,18 +181,38 @@ std::vector<Resolution> resolutions_of(const PictureBuild& build) {
   return resolutions;
 }
 
+std::vector<std::string> tell_captions(std::vector<std::string> columns) {
+  std::string names;
+  for (const std::string& column : columns) names += (names.empty() ? "" : ", ") + column;
+  std::fprintf(stderr, "captions from: %s (--columns chooses)\n", names.c_str());
+  return columns;
+}
+
+TarSet read_parquet(PictureBuild& build) {
+  ParquetSetOptions& options = build.parquet;
+  build.pictures = shown_address(options.addresses.front());
+  options.captions = build.columns;
+  options.read_captions = build.captions.empty();
+  ParquetSet set = list_parquet(options);
+  check_user(set.has_key_column || options.read_captions, build.pictures.string(),
+             ": no column image_id, __key__, id or global_id; name that of the table's keys with "
+             "--key");
+  if (options.read_captions && build.columns.empty()) build.columns = tell_captions(set.columns);
+  TarSet found;
+  found.pictures = std::move(set.pictures);
+  found.captions = std::move(set.captions);
+  mark_shared_keys(found.pictures);
+  return found;
+}
+
 CaptionTable read_captions(PictureBuild& build, const TarSet& found, bool is_of_tars) {
   const bool is_table = !build.captions.empty();
   const fs::path& where = is_table ? build.captions : build.pictures;
-  const std::vector<TableRow> rows = is_table     ? read_caption_rows(build.captions)
-                                     : is_of_tars ? found.captions
-                                                  : captions_beside(found.pictures);
-  if (build.columns.empty()) {
-    build.columns = text_columns(rows);
-    std::string names;
-    for (const std::string& column : build.columns) names += (names.empty() ? "" : ", ") + column;
-    std::fprintf(stderr, "captions from: %s (--columns chooses)\n", names.c_str());
-  }
+  const bool is_inside = is_of_tars || !build.parquet.addresses.empty();
+  const std::vector<TableRow> rows = is_table    ? read_caption_rows(build.captions)
+                                     : is_inside ? found.captions
+                                                 : captions_beside(found.pictures);
+  if (build.columns.empty()) build.columns = tell_captions(text_columns(rows));
   check_user(
       !build.columns.empty(), where.string(), ": no column that holds text alone; ",
       is_of_tars && !is_table ? "expected members .txt or .json" : "name some with --columns");
@@ -233,7 +262,8 @@ void run_picture_build(PictureBuild& build, bool is_of_tars) {
   options.background = parse_colour(build.background);
   if (build.format == "webdataset") options.format = ShardFormat::kWebDataset;
   if (build.count >= 0) options.target_count = build.count;
-  TarSet found = read_pictures(build.pictures, is_of_tars);
+  TarSet found = build.parquet.addresses.empty() ? read_pictures(build.pictures, is_of_tars)
+                                                 : read_parquet(build);
   const auto num_pictures = static_cast<int64_t>(found.pictures.size());
   options.num_shards = build.num_shards > 0
                            ? build.num_shards
@@ -283,6 +313,19 @@ int run_data_build(int argc, char** argv) {
   tars.add_option("--pictures", pictures.pictures, "a tar file, or a folder of .tar files")
       ->required();
   add_picture_options(tars, pictures, machine);
+  CLI::App& parquet = *app.add_subcommand(
+      "parquet", "Parquet files, the form of most public sets: a picture and captions in each row");
+  parquet
+      .add_option("--pictures", pictures.parquet.addresses,
+                  "files or folders of .parquet files: local, http(s)://, s3:// or gs://")
+      ->required();
+  parquet.add_option("--picture", pictures.parquet.picture,
+                     "column of the pictures: bytes, {bytes, path}, paths or addresses; inside "
+                     "another: outer.inner; default: image, else jpg, webp, output or png");
+  parquet.add_option("--key", pictures.parquet.key,
+                     "column that names them; default: image_id, __key__, id or global_id, else "
+                     "FILE_ROW");
+  add_picture_options(parquet, pictures, machine);
   if (const int status = parse(app, argc, argv); status >= 0) return status;
   apply(machine);
   if (nano.parsed()) {

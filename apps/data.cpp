@@ -7,7 +7,6 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "i1/data/verify.h"
-#include "i1/tables/addresses.h"
 
 namespace i1 {
 namespace {

@@ -69,7 +69,7 @@ std::ifstream open_list(const fs::path& path) {
 // The entries of a list, or of the YFCC100M database, one after the other.
 class Entries {
  public:
-  Entries(const fs::path& list, FetchShard shard) {
+  Entries(const fs::path& list, WorkPart shard) {
     if (fs::exists(list) && is_sqlite(list)) {
       database_.emplace(list, shard.index, shard.count);
     } else {
@@ -91,8 +91,7 @@ class Entries {
 
 // Reads all of the list, so that a mistake in its last line is told before anything is fetched.
 int64_t count_entries(const fs::path& list, WorkPart shard) {
-  std::ifstream in = open_list(list);
-  FetchListReader reader(in, list.string(), shard);
+  Entries entries(list, shard);
   int64_t count = 0;
   while (entries.next()) ++count;
   if (entries.num_incomplete() > 0)

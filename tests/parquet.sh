@@ -75,11 +75,12 @@ grep -qF ': 3 pictures in 2 shards' "$out" || fail "captions of a folder: $(cat 
 build folder sample --pictures "$scratch/pictures" --captions "$scratch/captions.csv" --count 4
 build parquet sample_of_rows --pictures "$scratch/split" --count 4
 "$i1" data verify "$scratch/sets/sample_of_rows" >"$out" || fail "sample: $(cat "$out")"
-build parquet part --pictures "$scratch/split" --shards 1,2
-build parquet part --pictures "$scratch/split" --shards 0,1
+build parquet part --pictures "$scratch/split" --shard 1/2
+build parquet part --pictures "$scratch/split" --shard 0/2
+"$i1" data merge "$scratch/sets/part" >"$out"
 same part two
 printf '{"image_name": "%s", "short_edge": 300}\n' 1 4 6 >"$scratch/shapes.jsonl"
-build parquet shapes --pictures "$scratch/split" --skip-small --shape-metadata "$scratch/shapes.jsonl"
+build parquet shapes --pictures "$scratch/split" --min-edge 32 --shape-metadata "$scratch/shapes.jsonl"
 grep -qE 'left out +4 +not in the shape metadata' "$out" || fail "shape metadata: $(cat "$out")"
 
 # Nulls are left out and counted, and rows without a key get one.

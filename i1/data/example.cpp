@@ -14,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWrongFeatures = "wrong features";
+constexpr int64_t kMaxStoredPixels = 1 << 26;  // stored pictures have 4096 x 4096 at most
 
 template <class List>
 List& feature_of(Features& features, const std::string& key, size_t count,

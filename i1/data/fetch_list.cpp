@@ -60,6 +60,18 @@ std::optional<std::vector<std::string>> split_csv(std::string_view line) {
   return fields;
 }
 
+std::optional<FetchEntry> yfcc_entry(int64_t row, const std::string& photoid,
+                                     const std::string& address) {
+  const std::optional<std::string> file = yfcc_file(row, photoid);
+  if (!file || is_blank(address)) return std::nullopt;
+  const size_t dot = file->rfind('.');
+  return FetchEntry{row, file->substr(0, dot), file->substr(dot + 1), yfcc_address(address)};
+}
+
+bool is_yfcc_name(const std::string& name) {
+  return is_safe_name(name) && name.find('/', name.find('/') + 1) == std::string::npos;
+}
+
 FetchListReader::FetchListReader(std::istream& in, std::string where, WorkPart shard)
     : in_(in), where_(std::move(where)), shard_(shard) {
   has_line_ = read_line();

@@ -250,7 +250,8 @@ void remove_leftovers(const fs::path& folder) {
 DatasetInfo dataset_info_of(const std::vector<ShardSidecar>& shards) {
   DatasetInfo info;
   for (const ShardSidecar& shard : shards) {
-    info.resolution = shard.options.at("size");
+    const bool has_buckets = shard.options.contains("buckets");
+    info.resolution = has_buckets ? 0 : shard.options.at("size").get<int64_t>();
     info.num_payload_bytes += shard.num_payload_bytes;
     info.shard_lengths.push_back(shard.num_records);
   }

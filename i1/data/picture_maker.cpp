@@ -16,12 +16,35 @@ namespace {
 constexpr int kSmallEdge = 128, kSmallQuality = 80;
 constexpr int64_t kMaxPixelsToShow = 16'000'000;
 
-Image decode(std::span<const std::byte> bytes, const std::string& where,
-             const RecordBuildOptions& options) {
-  if (!options.background) return decode_image(bytes, where);
-  const auto [red, green, blue] = *options.background;
-  return composite(decode_image(bytes, where, {.keep_alpha = true}), red, green, blue);
-}
+// One picture, cut to one size after the other: decoded whole where there are several, and where
+// alpha counts. What the crop shows has the same pixels either way.
+class Cutter {
+ public:
+  Cutter(std::span<const std::byte> bytes, const std::string& where,
+         const RecordBuildOptions& options, bool is_for_one)
+      : bytes_(bytes), where_(where), options_(options), size_(probe_image(bytes, where)) {
+    if (options.background) {
+      const auto [red, green, blue] = *options.background;
+      whole_ = composite(decode_image(bytes, where, {.keep_alpha = true}), red, green, blue);
+    } else if (!is_for_one && !options.is_fast) {
+      whole_ = decode_image(bytes, where);
+    }
+  }
+
+  Image cut(const Resolution& set) const {
+    const std::vector<ImageSize> sizes = bucket_sizes(set.buckets, set.size);
+    const auto nearest = static_cast<size_t>(nearest_bucket(sizes, size_.width, size_.height));
+    if (whole_) return resize_and_crop(*whole_, sizes[nearest]);
+    return decode_resized(bytes_, where_, sizes[nearest], options_.is_fast);
+  }
+
+ private:
+  const std::span<const std::byte> bytes_;
+  const std::string& where_;
+  const RecordBuildOptions& options_;
+  const ImageSize size_;
+  std::optional<Image> whole_;
+};
 
 std::string text_of(const ImageSize& size, const std::string& key) {
   return concat(key, " (", size.width, "x", size.height, ")");
@@ -67,23 +90,22 @@ std::vector<MadePicture> PictureMaker::try_one(const SourcePicture& picture,
       throw RecordError(reason, text_of(size, key));
   }
   std::vector<MadePicture> made(resolutions.size());
-  std::optional<Image> image;
+  std::optional<Cutter> cutter;
   for (size_t k = 0; k < resolutions.size(); ++k) {
     const Resolution& set = options_.resolutions[resolutions[k]];
     if (set.min_edge > 0 && std::min(size.width, size.height) < set.min_edge) {
       made[k].fault = RecordError(kTooSmall, text_of(size, key));
       continue;
     }
-    if (!image) image = decode(source.bytes(), key, options_);
-    const std::vector<ImageSize> sizes = bucket_sizes(set.buckets, set.size);
-    const auto nearest = static_cast<size_t>(nearest_bucket(sizes, image->width, image->height));
-    const Image cut = resize_and_crop(*image, sizes[nearest]);
-    made[k].example = {encode_png(cut), cut.height, cut.width, 3, *texts, key};
+    if (!cutter) cutter.emplace(source.bytes(), key, options_, resolutions.size() == 1);
+    const Image image = cutter->cut(set);
+    made[k].example = {encode_png(image), image.height, image.width, 3, *texts, key};
   }
   return made;
 }
 
 std::string small_copy(const SourcePicture& picture) {
+  if (picture.table != nullptr) return "";
   try {
     const SourceBytes source(picture);
     const ImageSize size = probe_image(source.bytes(), picture.key);

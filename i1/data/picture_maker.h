@@ -36,8 +36,8 @@ class PictureMaker {
   const RecordBuildOptions& options_;
 };
 
-/// A small JPEG of a picture for a report, in base64; empty where it does not decode or is too
-/// large to be decoded for that.
+/// A small JPEG of a picture for a report, in base64; empty where it does not decode, is too
+/// large to be decoded for that, or is a row of Parquet files, which go on from row to row.
 std::string small_copy(const SourcePicture& picture);
 
 }  // namespace i1

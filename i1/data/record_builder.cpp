@@ -35,6 +35,7 @@ json options_json(const RecordBuildOptions& options, const Resolution& resolutio
     const auto& [red, green, blue] = *options.background;
     object["background"] = {red, green, blue};
   }
+  if (options.is_fast) object["fast_decode"] = true;
   if (resolution.buckets.unit > 0)
     object["buckets"] = {resolution.buckets.unit, resolution.buckets.max_aspect};
   if (!options.duplicates.empty()) object["skip_duplicates"] = options.duplicates;
@@ -262,7 +263,7 @@ std::vector<BuiltSet> build_records(std::vector<SourcePicture> pictures,
              "shards ", shards.begin, " to ", shards.end, " of ", options.num_shards,
              "; expected a range within 0 to ", options.num_shards);
   BadRecords left_out;
-  pictures = select_pictures(std::move(pictures), options, left_out);
+  pictures = in_reading_order(select_pictures(std::move(pictures), options, left_out));
   SetBuild build(pictures, captions, options, output, left_out);
   build.look_around(shards);
   build.write(shards.begin);

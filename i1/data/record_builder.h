@@ -33,6 +33,7 @@ struct Resolution {
 
 struct RecordBuildOptions {
   std::vector<Resolution> resolutions = {{}};  ///< each picture is decoded once for all
+  bool is_fast = false;  ///< decode JPEGs at the smallest size that will do (decode_resized)
   int64_t num_shards = 1024;
   std::optional<Span> shards;  ///< those to write; all if absent
   ShardFormat format = ShardFormat::kTfrecord;

@@ -65,6 +65,11 @@ std::optional<int64_t> whole_number(const json& cell) {
 }  // namespace
 
 SourceBytes::SourceBytes(const SourcePicture& picture) {
+  if (picture.table != nullptr) {
+    read_ = picture.table->read(picture.row, picture.key);
+    bytes_ = std::as_bytes(std::span(read_));
+    return;
+  }
   if (picture.path.empty()) {
     check_user(picture.bytes.has_value(), picture.key, ": the row has no picture");
     bytes_ = std::as_bytes(std::span(*picture.bytes));
@@ -85,6 +90,7 @@ std::string read_source(const SourcePicture& picture) {
 }
 
 std::string source_name(const SourcePicture& picture) {
+  if (picture.table != nullptr) return concat("a table, row ", picture.row);
   if (picture.path.empty()) return "a table";
   return picture.part ? picture.path.string() + ": " + picture.key : picture.path.string();
 }

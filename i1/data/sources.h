@@ -28,6 +28,8 @@ struct SourcePicture {
   std::filesystem::path path;        ///< of a file; empty = see `bytes`
   std::optional<std::string> bytes;  ///< of a table; nothing = its row has no picture
   std::optional<Span> part;          ///< the bytes of the file that are it; nothing = all
+  std::shared_ptr<ParquetPictures> table = nullptr;  ///< its row number `row` is it; null = above
+  int64_t row = 0;
   /// Why it is not to be used, whatever its pixels are; null: nothing is known against it.
   std::shared_ptr<const RecordError> fault = nullptr;
 };
@@ -37,16 +39,23 @@ class SourceBytes {
  public:
   /// Throws UserError where there is none or the file cannot be read. The picture must outlive it.
   explicit SourceBytes(const SourcePicture& picture);
+  SourceBytes(const SourceBytes&) = delete;
+  SourceBytes& operator=(const SourceBytes&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
  private:
   std::unique_ptr<MappedFile> file_;
+  std::string read_;  // of a row of Parquet files
   std::span<const std::byte> bytes_;
 };
 
 /// A copy of them.
 std::string read_source(const SourcePicture& picture);
+
+/// Rows of Parquet files in their order, in which alone they are read quickly; other pictures as
+/// they come.
+std::vector<SourcePicture> in_reading_order(std::vector<SourcePicture> pictures);
 
 /// Where a picture came from, for people: "photos/1.jpg", "photos.tar: 1".
 std::string source_name(const SourcePicture& picture);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 
 #include "i1/core/error.h"
 
@@ -31,9 +30,10 @@ WorkPart parse_work_part(const std::string& text) {
   return part;
 }
 
-std::vector<ShardPart> shard_parts(const std::vector<int64_t>& shard_lengths, int64_t process,
-                                   int64_t num_processes) {
-  const int64_t total = std::accumulate(shard_lengths.begin(), shard_lengths.end(), int64_t{0});
+std::vector<ShardPart> even_stretches(const std::vector<ShardPart>& stretches, int64_t process,
+                                      int64_t num_processes) {
+  int64_t total = 0;
+  for (const ShardPart& stretch : stretches) total += stretch.take;
   const Span part = even_part(total, process, num_processes);
   std::vector<ShardPart> parts;
   int64_t first = 0;  // of the stretch, among all

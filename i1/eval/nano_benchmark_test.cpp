@@ -7,6 +7,7 @@
 #include "i1/core/random.h"
 #include "i1/core/testing.h"
 #include "i1/data/example.h"
+#include "i1/data/shard_writer.h"
 #include "i1/eval/nano_free_prompts.h"
 
 namespace i1 {
