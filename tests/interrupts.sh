@@ -66,7 +66,7 @@ for n in $(seq 2000); do ln -s "$PWD/docs/nano.png" "$scratch/raw/$n.png"; done
 (echo '[{"key": "0", "c": "a"}'; for n in $(seq 2000); do echo ",{\"key\": \"$n\", \"c\": \"a\"}"; done; echo ']') >"$scratch/captions.json"
 interrupt TERM 20 '[[ -f $scratch/set/dataset-train.tfrecord-00000-of-00100 ]]' data build folder --pictures "$scratch/raw" \
   --captions "$scratch/captions.json" --columns c --size 256 --num-shards 100 --output "$scratch/set"
-[[ -z $(ls "$scratch/set" | grep -vE '^dataset-train\.tfrecord-[0-9]{5}-of-00100$') ]] || fail "data build folder left $(ls "$scratch/set")"
+[[ -z $(ls "$scratch/set" | grep -vE '^dataset-train\.tfrecord-[0-9]{5}-of-00100(\.json)?$') ]] || fail "data build folder left $(ls "$scratch/set")"
 
 # data verify: between two sets of many
 verify=(data verify)
