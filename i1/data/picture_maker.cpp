@@ -16,6 +16,14 @@ namespace {
 constexpr int kSmallEdge = 128, kSmallQuality = 80;
 constexpr int64_t kMaxPixelsToShow = 16'000'000;
 
+// The whole picture, over the background where there is one.
+Image decode_over(std::span<const std::byte> bytes, const std::string& where,
+                  const RecordBuildOptions& options) {
+  if (!options.background) return decode_image(bytes, where);
+  const auto [red, green, blue] = *options.background;
+  return composite(decode_image(bytes, where, {.keep_alpha = true}), red, green, blue);
+}
+
 // One picture, cut to one size after the other: decoded whole where there are several, and where
 // alpha counts. What the crop shows has the same pixels either way.
 class Cutter {
@@ -23,12 +31,8 @@ class Cutter {
   Cutter(std::span<const std::byte> bytes, const std::string& where,
          const RecordBuildOptions& options, bool is_for_one)
       : bytes_(bytes), where_(where), options_(options), size_(probe_image(bytes, where)) {
-    if (options.background) {
-      const auto [red, green, blue] = *options.background;
-      whole_ = composite(decode_image(bytes, where, {.keep_alpha = true}), red, green, blue);
-    } else if (!is_for_one && !options.is_fast) {
-      whole_ = decode_image(bytes, where);
-    }
+    if (options.background || (!is_for_one && !options.is_fast))
+      whole_ = decode_over(bytes, where, options);
   }
 
   Image cut(const Resolution& set) const {
@@ -104,13 +108,14 @@ std::vector<MadePicture> PictureMaker::try_one(const SourcePicture& picture,
   return made;
 }
 
-std::string small_copy(const SourcePicture& picture) {
+std::string small_copy(const SourcePicture& picture, const RecordBuildOptions& options) {
   if (picture.table != nullptr) return "";
   try {
     const SourceBytes source(picture);
     const ImageSize size = probe_image(source.bytes(), picture.key);
     if (int64_t{size.width} * size.height > kMaxPixelsToShow) return "";
-    const Image image = fit_within(decode_image(source.bytes(), picture.key), kSmallEdge);
+    const Image whole = decode_over(source.bytes(), picture.key, options);
+    const Image image = fit_within(whole, kSmallEdge);
     return encode_base64(encode_jpeg(image, kSmallQuality));
   } catch (const UserError&) {
     return "";

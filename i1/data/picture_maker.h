@@ -36,8 +36,9 @@ class PictureMaker {
   const RecordBuildOptions& options_;
 };
 
-/// A small JPEG of a picture for a report, in base64; empty where it does not decode, is too
-/// large to be decoded for that, or is a row of Parquet files, which go on from row to row.
-std::string small_copy(const SourcePicture& picture);
+/// A small JPEG of a picture, on the options' background, for a report, in base64; empty where it
+/// does not decode, is too large to be decoded for that, or is a row of Parquet files, which go on
+/// from row to row.
+std::string small_copy(const SourcePicture& picture, const RecordBuildOptions& options);
 
 }  // namespace i1

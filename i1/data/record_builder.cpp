@@ -62,8 +62,11 @@ std::string digest_of(const std::vector<SourcePicture>& pictures, const CaptionT
 // One shard of one set on its way.
 class ShardBuild {
  public:
-  ShardBuild(fs::path path, ShardSidecar sidecar, ShardFormat format)
-      : path_(std::move(path)), sidecar_(std::move(sidecar)), writer_(path_, format) {}
+  ShardBuild(fs::path path, ShardSidecar sidecar, const RecordBuildOptions& options)
+      : path_(std::move(path)),
+        sidecar_(std::move(sidecar)),
+        options_(options),
+        writer_(path_, options.format) {}
 
   void add(const SourcePicture& picture, const MadePicture& made) {
     ++num_done_;
@@ -96,7 +99,7 @@ class ShardBuild {
     sidecar_.left_out.add(fault);
     if (sidecar_.left_out.counts[fault.reason()] > share(kShownOfAReason)) return;
     sidecar_.shown.push_back(
-        {picture.key, source_name(picture), -1, fault.reason(), small_copy(picture)});
+        {picture.key, source_name(picture), -1, fault.reason(), small_copy(picture, options_)});
   }
 
   int64_t share(int64_t of_the_set) const {
@@ -105,6 +108,7 @@ class ShardBuild {
 
   const fs::path path_;
   ShardSidecar sidecar_;
+  const RecordBuildOptions& options_;
   ShardWriter writer_;
   int64_t num_done_ = 0, num_shown_ = 0;
 };
@@ -145,8 +149,7 @@ class SetBuild {
     for (const auto& [shard, resolutions] : open_) {
       std::vector<std::unique_ptr<ShardBuild>> builds;
       for (const size_t i : resolutions)
-        builds.push_back(
-            std::make_unique<ShardBuild>(path_of(shard, i), plan(shard, i), options_.format));
+        builds.push_back(std::make_unique<ShardBuild>(path_of(shard, i), plan(shard, i), options_));
       const Span range = range_of(shard);
       for (int64_t begin = range.begin; begin < range.end; begin += kPicturesAtOnce) {
         const int64_t end = std::min(begin + kPicturesAtOnce, range.end);
