@@ -7,11 +7,7 @@ unset OPENAI_API_KEY http_proxy https_proxy all_proxy HTTPS_PROXY ALL_PROXY HTTP
 prompt='What is in this "picture"?'
 mkdir "$scratch/server"
 touch "$scratch/server/log"
-python3 "$(dirname "$0")/vision_server.py" "$scratch/server" 64 eyes "$prompt" &
-server=$!
-disown $server
-trap 'kill $server; rm -rf "$scratch"' EXIT
-for _ in $(seq 200); do [[ -e $scratch/server/port ]] && break; sleep 0.05; done
+start_server "$scratch/server/port" vision_server.py "$scratch/server" 64 eyes "$prompt"
 port=$(<"$scratch/server/port")
 log=$scratch/server/log
 

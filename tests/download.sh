@@ -10,11 +10,7 @@ models=$scratch/cache/i1
 mkdir "$scratch/served"
 head -c 2000000 /dev/urandom >"$scratch/served/data.bin"
 : >"$scratch/served/empty.bin"
-python3 "$(dirname "$0")/http_server.py" "$scratch/served" "$scratch/log" "$scratch/ports" &
-server=$!
-disown $server
-trap 'kill $server; rm -rf "$scratch"' EXIT
-for _ in $(seq 200); do [[ -e $scratch/ports ]] && break; sleep 0.05; done
+start_server "$scratch/ports" http_server.py "$scratch/served" "$scratch/log" "$scratch/ports"
 read -r first second <"$scratch/ports"
 
 hash_of() { sha256sum <"$1" | cut -d' ' -f1; }

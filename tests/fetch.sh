@@ -14,11 +14,7 @@ cp $inputs/webp_lossy_odd.webp "$served/c.webp"
 cp $inputs/gif_named.jpg "$served/d.jpg"  # a GIF, whatever its address says
 : >"$served/empty.jpg"
 for i in $(seq 100 219); do cp "$served/a.jpg" "$served/$i.jpg"; done
-python3 "$(dirname "$0")/http_server.py" "$served" "$scratch/log" "$scratch/ports" &
-server=$!
-disown $server
-trap 'kill $server; rm -rf "$scratch"' EXIT
-for _ in $(seq 200); do [[ -e $scratch/ports ]] && break; sleep 0.05; done
+start_server "$scratch/ports" http_server.py "$served" "$scratch/log" "$scratch/ports"
 read -r port _ <"$scratch/ports"
 at=http://127.0.0.1:$port
 

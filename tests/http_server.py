@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import local_server
 
 folder, log, ports_file = sys.argv[1:]
 servers = []
@@ -20,19 +21,7 @@ lock = threading.Lock()
 PAGE = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n" * 20
 
 
-class Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-    def handle_error(self, *_):  # clients that are killed
-        pass
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
+class Handler(local_server.Handler):
     def note(self, status):
         name = "first" if self.server is servers[0] else "second"
         token = self.headers.get("Authorization", "-").replace("Bearer ", "")
@@ -149,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 for _ in range(2):
-    servers.append(Server(("127.0.0.1", 0), Handler))
+    servers.append(local_server.Server(("127.0.0.1", 0), Handler))
 for server in servers:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 with open(ports_file + ".partial", "w") as out:

@@ -91,11 +91,7 @@ build parquet no_key --pictures "$scratch/no_key.parquet"
 grep -qF 'no_key_3' "$scratch"/sets/no_key/dataset-train.tfrecord-* || fail "no key made of file and row"
 
 # Over HTTP, by parts of the file, through failures and redirects, and pictures that are addresses.
-python3 "$(dirname "$0")/http_server.py" "$scratch" "$scratch/log" "$scratch/ports" &
-server=$!
-disown $server
-trap 'kill $server; rm -rf "$scratch"' EXIT
-for _ in $(seq 200); do [[ -e $scratch/ports ]] && break; sleep 0.05; done
+start_server "$scratch/ports" http_server.py "$scratch" "$scratch/log" "$scratch/ports"
 read -r port _ <"$scratch/ports"
 at=http://127.0.0.1:$port
 for behaviour in plain failing elsewhere cut; do

@@ -17,7 +17,8 @@ import struct
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import local_server
 
 folder, size, model, prompt = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 lock = threading.Lock()
@@ -48,19 +49,7 @@ def picture_of(request):
     return data
 
 
-class Server(ThreadingHTTPServer):
-    request_queue_size = 64
-
-    def handle_error(self, *_):  # clients that are killed
-        pass
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
+class Handler(local_server.Handler):
     def note(self, status):
         key = self.headers.get("Authorization", "-").replace("Bearer ", "")
         with lock, open(os.path.join(folder, "log"), "a") as out:
@@ -163,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.02)
 
 
-server = Server(("127.0.0.1", 0), Handler)
+server = local_server.Server(("127.0.0.1", 0), Handler)
 with open(os.path.join(folder, "port.partial"), "w") as out:
     out.write(f"{server.server_port}\n")
 os.rename(os.path.join(folder, "port.partial"), os.path.join(folder, "port"))
